@@ -1,0 +1,1 @@
+"""What `run.py` and `replay.py` are made of: workloads, engines, measuring and reporting."""

@@ -1,0 +1,139 @@
+"""A pytest plugin: Dask's own tests, with the scheduler of our choice under every name of Dask's.
+
+Dask's tests name a scheduler as often as not (its `assert_eq` says "sync"), so each name leads to
+the one under test. What a test sets or starts itself stays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+from dask.base import named_schedulers
+from dask.local import get_sync
+from distributed import LocalCluster
+
+from dask_dispatcher import AsyncExecutor, DaskExecutor, Executor, ParallelExecutor
+
+Get = Callable[..., Any]
+
+LEFT_OUT = {"slow": "slow", "network": "needs the network", "gpu": "needs a GPU"}
+MARKERS = (*LEFT_OUT, "array_expr", "normal_and_array_expr", "skip_with_pyarrow_strings")
+
+
+@contextmanager
+def in_process() -> Iterator[Executor]:
+    """AsyncExecutor."""
+    with AsyncExecutor() as executor:
+        yield executor
+
+
+@contextmanager
+def on_processes() -> Iterator[Executor]:
+    """ParallelExecutor."""
+    with ParallelExecutor(2) as executor:
+        yield executor
+
+
+@contextmanager
+def on_cluster() -> Iterator[Executor]:
+    """DaskExecutor on workers that are threads here: they find what a test has defined and set."""
+    quiet = {
+        "distributed.worker.daemon": False,
+        "distributed.comm.timeouts.connect": "10s",
+        # The workers' statistical profiler calls `sys._current_frames`, which before CPython 3.12 may
+        # stop the process for good if a thread is started meanwhile (python/cpython#106883).
+        "distributed.worker.profile.enabled": False,
+    }
+    with (
+        dask.config.set(quiet),
+        LocalCluster(
+            n_workers=2, threads_per_worker=2, processes=False, dashboard_address=None
+        ) as cluster,
+        DaskExecutor(cluster) as executor,
+    ):
+        yield executor
+
+
+EXECUTORS = {"async": in_process, "dask": on_cluster, "parallel": on_processes}
+SCHEDULERS = ("sync", *EXECUTORS)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--under", choices=SCHEDULERS, default="sync", help="the scheduler to test")
+    parser.addoption("--outcomes", type=Path, help="the JSON file to write")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    config.pluginmanager.register(Suite(config.getoption("under"), config.getoption("outcomes")))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for marker, reason in LEFT_OUT.items():
+            if marker in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+class Suite:
+    """Runs each test under one scheduler, and notes what came of it.
+
+    Parameters
+    ----------
+    under : str
+        "sync" is Dask's synchronous scheduler, which ours are compared with.
+    outcomes : Path or None
+        Where to write, for each test, its outcome, how many runs an executor of ours made in it,
+        and the last line of its failure.
+    """
+
+    def __init__(self, under: str, outcomes: Path | None) -> None:
+        self._under = under
+        self._file = outcomes
+        self._stack = ExitStack()
+        self._get: Get = get_sync
+        self._runs = 0
+        self._found: dict[str, dict[str, Any]] = {}
+
+    def pytest_sessionstart(self) -> None:
+        if self._under in EXECUTORS:
+            executor = self._stack.enter_context(EXECUTORS[self._under]())
+            self._count_runs(executor)
+            self._get = executor.get
+        named_schedulers.update(dict.fromkeys(named_schedulers, self._get))
+
+    def _count_runs(self, executor: Executor) -> None:
+        # A wrapper of `get` would be a frame in tracebacks that some tests look at.
+        run = executor.run
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self._runs += 1
+            return run(*args, **kwargs)
+
+        executor.run = counted  # type: ignore[method-assign]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        self._runs = 0
+        with dask.config.set(scheduler=self._get):
+            return (yield)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        note = self._found.setdefault(report.nodeid, {"outcome": "passed", "runs": 0})
+        note["runs"] = self._runs
+        if report.outcome != "passed":
+            note["outcome"] = "xfailed" if hasattr(report, "wasxfail") else report.outcome
+        if report.failed:
+            note["error"] = str(report.longrepr).strip().splitlines()[-1]
+
+    def pytest_sessionfinish(self) -> None:
+        self._stack.close()
+        if self._file is not None:
+            self._file.write_text(json.dumps(self._found, indent=1, sort_keys=True))

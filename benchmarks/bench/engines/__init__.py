@@ -1,0 +1,38 @@
+"""The engines that are compared.
+
+To add one, write a subclass of `Engine` and name it here: in LOCAL if it needs nothing, in PROCESSES
+if local processes work for it (both are called without arguments), in CLUSTER if it runs on a Dask
+scheduler (it is called with the address).
+"""
+
+from __future__ import annotations
+
+from bench.engines.base import Engine
+from bench.engines.delayed import DelayedCluster, DelayedSync, DelayedThreads
+from bench.engines.ours import Async, AsyncWithLog, AsyncWithProgress, Dask, Parallel
+from bench.engines.peers import AsyncioTasks, CountingLoop, Graphlib
+from bench.engines.processes import (
+    DelayedProcesses,
+    Executorlib,
+    Forked,
+    Joblib,
+    Loky,
+    ProcessPool,
+    Ray,
+)
+
+LOCAL = (CountingLoop, Async, AsyncioTasks, Graphlib, DelayedSync, DelayedThreads)
+PROCESSES = (
+    Parallel,
+    Forked,
+    Joblib,
+    ProcessPool,
+    Loky,
+    Executorlib,
+    DelayedProcesses,
+    Ray,
+)
+OBSERVED = (Async, AsyncWithProgress, AsyncWithLog)
+CLUSTER = (Dask, DelayedCluster)
+
+__all__ = ["CLUSTER", "LOCAL", "OBSERVED", "PROCESSES", "Engine"]

@@ -1,0 +1,132 @@
+"""Carrying out an operation and waiting for its answer, in a thread or on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import queue
+import time
+from contextlib import nullcontext
+from typing import Any
+
+from ..errors import DeferredError
+from .desk import carrier
+from .links import Answer, Link, Ref, Request, current_caller, current_site
+
+__all__ = ["carry_out", "carry_out_async"]
+
+_ITEMS = frozenset({"get", "fetch"})
+
+
+def carry_out(ref: Ref, verb: str, value: Any = None, timeout: float | None = None) -> Any:
+    """Carry out an operation; block until it is answered, or until the time is up.
+
+    Raises
+    ------
+    TimeoutError
+        When time is up; nothing has been done then.
+    """
+    _check_timeout(timeout)
+    link = carrier(ref)
+    answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+    ticket = link.ask(_request(link, ref, verb, value), answers.put)
+    try:
+        answer = answers.get_nowait()
+    except queue.Empty:
+        answer = _wait(link, ref, ticket, answers, timeout, verb)
+    return _opened(link, verb, answer)
+
+
+def _wait(
+    link: Link,
+    ref: Ref,
+    ticket: Any,
+    answers: queue.SimpleQueue[Answer],
+    timeout: float | None,
+    verb: str,
+) -> Answer:
+    deadline = None if timeout is None else time.monotonic() + timeout
+
+    def end(error: BaseException) -> None:
+        link.withdraw(ticket, error)
+
+    # A future's put and what only asks are answered at once, by a book that may be far away.
+    waits = verb in _WHAT and (ref.is_channel or verb != "put")
+    site = current_site() if waits else None
+    try:
+        with nullcontext() if site is None else site.room(end):
+            try:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                return answers.get(timeout=left)
+            except queue.Empty:
+                end(TimeoutError(f"time was up after {timeout} s: {_WHAT[verb]}"))
+                return answers.get()  # it may have been on its way
+    except BaseException as error:  # Ctrl-C, or no room to wait in
+        end(error)
+        raise
+
+
+_WHAT = {
+    "put": "the channel is still full, and nothing was put",
+    "get": "nothing was there to get",
+    "fetch": "nothing was put",
+    "wait": "nothing was put",
+}
+
+
+async def carry_out_async(
+    ref: Ref, verb: str, value: Any = None, timeout: float | None = None
+) -> Any:
+    """Do as `carry_out`, while the event loop goes on."""
+    _check_timeout(timeout)
+    loop = asyncio.get_running_loop()
+    link = carrier(ref)
+    answered: asyncio.Future[Answer] = loop.create_future()
+
+    def accept(answer: Answer) -> None:
+        if not answered.done():
+            answered.set_result(answer)
+
+    def reply(answer: Answer) -> None:
+        loop.call_soon_threadsafe(accept, answer)
+
+    ticket = link.ask(_request(link, ref, verb, value), reply)
+    try:
+        answer = await asyncio.wait_for(asyncio.shield(answered), timeout)
+    except (TimeoutError, asyncio.TimeoutError):  # two classes, before Python 3.11
+        link.withdraw(ticket, TimeoutError(f"time was up after {timeout} s: {_WHAT[verb]}"))
+        answer = await answered
+    except asyncio.CancelledError as error:
+        link.withdraw(ticket, error)
+        raise
+    if verb in _ITEMS and answer.error is None:  # it may be large, and come from another process
+        return await asyncio.to_thread(link.unpack, answer.value)
+    return _opened(link, verb, answer)
+
+
+def _request(link: Link, ref: Ref, verb: str, value: Any) -> Request:
+    item = link.pack(value, stays=not ref.is_channel) if verb == "put" else None
+    return Request(ref, verb, item, current_caller())
+
+
+def _opened(link: Link, verb: str, answer: Answer) -> Any:
+    if answer.error is not None:
+        raise answer.error
+    return link.unpack(answer.value) if verb in _ITEMS else answer.value
+
+
+def _check_timeout(timeout: float | None) -> None:
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be seconds or None, not {type(timeout).__name__}")
+    if math.isnan(timeout) or timeout < 0:
+        raise ValueError(f"timeout must be 0 or more, not {timeout}")
+
+
+def refuse_blocking(what: str) -> DeferredError:
+    """Return the error for a wait that would keep an event loop from going on."""
+    return DeferredError(
+        f"blocking in {what} would hold up its event loop; await the reference instead "
+        "(await future, await channel.aget(), await channel.aput(...), async for)"
+    )

@@ -1,0 +1,1 @@
+"""Executors: the contract they share, and the engines behind them."""

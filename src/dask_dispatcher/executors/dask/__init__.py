@@ -1,0 +1,17 @@
+"""Runs nodes on a stock Dask scheduler with stock workers.
+
+::
+
+    DaskExecutor, Client        what users see                     (executor.py, ../../client.py)
+        DaskEngine              a Drive: groups as Dask tasks      (engine.py)
+            Feeder, Crew, Job   what is sent next, and where to    (feeding.py, crew.py, job.py)
+            Sender, Inbox       how it is sent, what is heard      (sending.py, inbox.py)
+            Holdings, Watch     large values, workers that go      (holdings.py, watching.py)
+            Connection          finds, connects, watches           (connection.py, addresses.py)
+                                or starts an embedded cluster      (embedded.py, a program)
+    ------------------------------------------------------------------------------
+        Parcel, Runner          what runs on workers               (parcels.py, running.py)
+        Kept, Box               what stays there                   (boxes.py)
+
+Only this package and the two modules that build on it import ``distributed``.
+"""

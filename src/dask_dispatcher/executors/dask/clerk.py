@@ -1,0 +1,320 @@
+"""`Clerk`: carries what nodes on workers ask of deferred references to their books, and the answers back.
+
+A large value stays on the worker that put it; `OnWorker` stands for it in the book. An answer that
+leads a worker to such a value holds on to it until that worker says that it has it.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import contextvars
+import pickle
+import threading
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ...deferred.desk import carrier, desk
+from ...deferred.links import Answer, Caller, Here, Link, Ref, Request
+from ...errors import DeferredLostError, RunCancelledError
+from ..slices.carrying import SMALL, Carried, dump, dump_error
+from .boxes import Box
+from .wires import deliver, hand_out
+
+if TYPE_CHECKING:
+    from .connection import Connection
+    from .engine import DaskEngine
+
+__all__ = ["Clerk"]
+
+_FAREWELL = 2.0  # seconds for workers to hear what they may let go
+_LOOK = 0.2  # seconds between two looks at whether a value can still come
+
+
+class OnWorker:
+    """A value that is on a worker.
+
+    Parameters
+    ----------
+    clerk : Clerk
+    address : str
+        Of the worker.
+    number : int
+        What the worker calls it.
+    """
+
+    def __init__(self, clerk: Clerk, address: str, number: int) -> None:
+        self.clerk = clerk
+        self.holder = clerk.name, address
+        self.address, self.number = address, number
+
+    def bring(self) -> Any:
+        """Return the value; it comes here through the scheduler."""
+        box = self.clerk.bring(self.address, self.number)
+        if box is None:
+            raise self.clerk.lost(self.address)
+        return box.open()
+
+    def __del__(self) -> None:
+        self.clerk.let_go(self.address, self.number)
+
+
+class _Errand:
+    """A request of a worker's that has not been answered."""
+
+    __slots__ = ("group", "link", "ticket")
+
+    def __init__(self, group: str, link: Link) -> None:
+        self.group, self.link = group, link
+        self.ticket: Any = None
+
+
+class Clerk:
+    """Of one engine.
+
+    Parameters
+    ----------
+    engine : DaskEngine
+    """
+
+    def __init__(self, engine: DaskEngine) -> None:
+        self._engine = engine
+        self._connection: Connection = engine.connection
+        self._topic = engine.connection.client.id
+        self.name = id(self)
+        self._context = contextvars.copy_context()  # of a node, if the executor is made in one
+        self._lock = threading.Lock()  # guards all below but what is let go
+        self._errands: dict[tuple[str, int], _Errand] = {}
+        self._leases: dict[tuple[str, int], OnWorker] = {}
+        self._outboxes: dict[str, deque[tuple[Any, ...]]] = {}
+        self._sending: dict[str, concurrent.futures.Future[None]] = {}
+        self._gone: set[str] = set()
+        self._met: set[str] = set()
+        self._let_go: deque[tuple[str, int]] = deque()  # filled by finalizers, which run anywhere
+
+    # What workers say; with the engine's lock held
+
+    def heard(self, address: str, said: Iterable[bytes]) -> None:
+        """Take what a worker has to say."""
+        self._met.add(address)
+        for data in said:
+            kind, group, ticket, *rest = pickle.loads(data)
+            if kind == "ask":
+                if self._engine.has_group(group):
+                    self._ask(address, group, ticket, *rest)
+            elif kind == "withdraw":
+                self._withdraw(address, ticket, pickle.loads(rest[0]))
+            else:
+                with self._lock:
+                    item = self._leases.pop((address, ticket), None)
+                del item
+
+    def _ask(
+        self, address: str, group: str, ticket: int, ref: Any, verb: str, item: Any, caller: Any
+    ) -> None:
+        request = Request(Ref(*ref), verb, self._item(item), caller and Caller(*caller))
+        try:
+            link = self._context.run(carrier, request.ref)
+        except Exception as error:
+            self._say(address, ("error", ticket, dump_error(error)))
+            return
+        errand = _Errand(group, link)
+        with self._lock:
+            self._errands[address, ticket] = errand
+        if link is desk():
+            self._pass_on(address, ticket, errand, request)
+        else:  # to pack a value for another road may take long
+            self._aside(lambda: self._pass_on(address, ticket, errand, request, packs=True))
+
+    def _pass_on(
+        self, address: str, ticket: int, errand: _Errand, request: Request, *, packs: bool = False
+    ) -> None:
+        link, item = errand.link, request.item
+        try:
+            if packs and item is not None:
+                stays = not request.ref.is_channel
+                request = request._replace(item=link.pack(item.bring(), stays=stays))
+            errand.ticket = link.ask(request, lambda a: self._answered(address, ticket, errand, a))
+        except Exception as error:
+            self._answered(address, ticket, errand, Answer(error=error))
+
+    def _item(self, item: Any) -> Any:
+        if item is None:
+            return None
+        kind, *rest = item
+        return Carried(*rest) if kind == "small" else OnWorker(self, *rest)
+
+    def _withdraw(self, address: str, ticket: int, error: BaseException) -> None:
+        with self._lock:
+            errand = self._errands.get((address, ticket))
+        if errand is not None:
+            errand.link.withdraw(errand.ticket, error)
+
+    # What is said to workers; by any thread
+
+    def _answered(self, address: str, ticket: int, errand: _Errand, answer: Answer) -> None:
+        with self._lock:
+            self._errands.pop((address, ticket), None)
+        if answer.error is not None:
+            self._say(address, ("error", ticket, dump_error(answer.error)))
+        elif isinstance(answer.value, (bool, int, type(None))):
+            self._say(address, ("answer", ticket, answer.value))
+        elif errand.link is not desk():
+            self._aside(
+                lambda: self._give(address, ticket, lambda: errand.link.unpack(answer.value))
+            )
+        else:
+            self._hand(address, ticket, answer.value)
+
+    def _hand(self, address: str, ticket: int, item: Any) -> None:
+        if type(item) is Carried:
+            self._say(address, ("answer", ticket, ("small", item.data)))
+        elif type(item) is OnWorker and item.clerk is self:
+            with self._lock:
+                self._leases[address, ticket] = item
+            place = "at", item.address, item.number, ticket
+            self._say(address, ("answer", ticket, place))
+        elif type(item) is Here:
+            self._give(address, ticket, item.bring)
+        else:
+            self._aside(lambda: self._give(address, ticket, item.bring))
+
+    def _give(self, address: str, ticket: int, bring: Any) -> None:
+        """Send a value through this program."""
+        try:
+            pickled, buffers = dump(bring(), "what was put")
+        except Exception as error:
+            self._say(address, ("error", ticket, dump_error(error)))
+            return
+        if not buffers and len(pickled) <= SMALL:
+            self._say(address, ("answer", ticket, ("small", pickled)))
+        else:
+            self._say(address, ("answer", ticket, ("box", Box.of(pickled, buffers))))
+
+    def _aside(self, function: Any) -> None:
+        context = self._context.copy()
+        name = "dask-dispatcher-deferred"
+        threading.Thread(target=context.run, args=(function,), name=name, daemon=True).start()
+
+    def _say(self, address: str, said: tuple[Any, ...]) -> None:
+        with self._lock:
+            if address in self._gone:
+                return
+            self._outboxes.setdefault(address, deque()).append(said)
+            if address in self._sending:
+                return
+            self._sending[address] = self._begin(self._send(address))
+
+    def _begin(self, coroutine: Any) -> concurrent.futures.Future[Any]:
+        try:
+            return self._connection.begin(coroutine)
+        except (RuntimeError, AttributeError):  # the client's event loop has ended
+            coroutine.close()
+            return concurrent.futures.Future()
+
+    async def _send(self, address: str) -> None:
+        """Send what there is to say to a worker, until there is no more."""
+        while True:
+            with self._lock:
+                said = list(self._outboxes.get(address, ()))
+                self._outboxes.pop(address, None)
+                if not said:
+                    self._sending.pop(address, None)
+                    return
+            with contextlib.suppress(OSError, RuntimeError, KeyError):
+                # If it is gone, we shall hear of it, and what was said does not matter.
+                await self._connection.client.run(
+                    deliver, self._topic, said, workers=[address], asynchronous=True
+                )
+
+    # Values
+
+    def bring(self, address: str, number: int) -> Box | None:
+        """Return a value from a worker; wait no longer than it can come."""
+
+        async def ask() -> Any:
+            return await self._connection.client.run(
+                hand_out, self._topic, number, workers=[address], asynchronous=True
+            )
+
+        client = self._connection.client
+        answer = self._begin(ask())
+        while address not in self._gone and client.status == "running":
+            try:
+                found: Box | None = answer.result(_LOOK)[address]
+            except concurrent.futures.TimeoutError:
+                continue
+            except (OSError, RuntimeError, KeyError, concurrent.futures.CancelledError) as error:
+                raise self.lost(address) from error
+            return found
+        answer.cancel()
+        raise self.lost(address)
+
+    def lost(self, address: str) -> DeferredLostError:
+        """Return the error for a value that was on a worker."""
+        return DeferredLostError(f"the value is lost: it was in {address}, which is gone")
+
+    def let_go(self, address: str, number: int) -> None:
+        """Let a worker forget a value; may be called anywhere, at any time."""
+        self._let_go.append((address, number))
+        with contextlib.suppress(RuntimeError, AttributeError):
+            self._connection._loop.call_soon_threadsafe(self._sweep)
+
+    def _sweep(self) -> None:
+        while self._let_go:
+            address, number = self._let_go.popleft()
+            self._say(address, ("drop", number))
+
+    # What ends; with the engine's lock held
+
+    def forget(self, group: str) -> None:
+        """Let nothing of a group's wait any more."""
+        self._end("nobody wants its node any more", group=group)
+
+    def worker_gone(self, address: str) -> None:
+        """Note that a worker is gone, with all that it kept."""
+        with self._lock:
+            self._gone.add(address)
+            self._outboxes.pop(address, None)
+            leases = [key for key, item in self._leases.items() if item.address == address]
+            mine = [self._leases.pop(key) for key in list(self._leases) if key[0] == address]
+        for taker in {key[0] for key in leases} - {address}:
+            self._say(taker, ("lost", address))
+        del mine
+        self._end(f"{address} is gone", address=address)
+        desk().lose((self.name, address))
+
+    def close(self) -> None:
+        """Let all waits end, and all values go that are on workers."""
+        self._end("the executor was closed")
+        for address in self._met:
+            desk().lose((self.name, address))
+        with self._lock:
+            leases, self._leases = self._leases, {}
+        leases.clear()
+        self._sweep()
+        with self._lock:
+            self._gone |= self._met
+            sending = list(self._sending.values())
+        if self._connection.is_alive:
+            concurrent.futures.wait(sending, _FAREWELL)
+        for future in sending:
+            future.cancel()
+
+    def scheduler_lost(self) -> None:
+        """Note that all workers are out of reach."""
+        for address in list(self._met):
+            self.worker_gone(address)
+
+    def _end(self, why: str, *, group: str | None = None, address: str | None = None) -> None:
+        """End the waits of a group's nodes, of a worker's, or all."""
+        with self._lock:
+            ended = [
+                errand
+                for (asker, _), errand in self._errands.items()
+                if group in (None, errand.group) and address in (None, asker)
+            ]
+        for errand in ended:
+            if errand.ticket is not None:
+                errand.link.withdraw(errand.ticket, RunCancelledError(f"the wait was ended: {why}"))

@@ -1,0 +1,34 @@
+"""What a failed Dask task means, in plain words.
+
+Whatever a node does, its group's task ends well for Dask; it fails only where our own code could not
+run.
+"""
+
+from __future__ import annotations
+
+from distributed.scheduler import KilledWorker
+
+from ...errors import RemoteError, WorkerLostError
+from ..policy import Failure
+
+__all__ = ["read_failure"]
+
+
+def read_failure(label: str, error: BaseException | None) -> Failure:
+    """Return why a node of a failed task has failed.
+
+    Parameters
+    ----------
+    label : str
+        Of the node.
+    error : BaseException or None
+        What Dask holds against the task.
+    """
+    if isinstance(error, KilledWorker):
+        worker = getattr(error.last_worker, "address", None)
+        text = f"{label} was running on {error.allowed_failures + 1} workers when they died"
+        return Failure(WorkerLostError(f"{text}; the last was {worker}"), "", worker)
+    if isinstance(error, ModuleNotFoundError) and error.name == "dask_dispatcher":
+        text = "a worker has no dask-dispatcher; install it there: pip install dask-dispatcher"
+        return Failure(ModuleNotFoundError(text, name=error.name), "", None)
+    return Failure(error or RemoteError("unknown", "Dask gave no reason"), "", None)

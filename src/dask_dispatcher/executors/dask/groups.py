@@ -1,0 +1,74 @@
+"""`Group`: nodes that were sent to a worker in one Dask task, until all has been heard of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .crew import Member
+    from .job import Batch, Job
+    from .sending import Sent
+
+__all__ = ["Group"]
+
+
+class Group:
+    """Nodes under way.
+
+    Parameters
+    ----------
+    job : Job
+    sent : Sent
+    batch : Batch
+    member : Member
+        Where they were sent.
+
+    Attributes
+    ----------
+    pending : set of int
+        The nodes of which nothing has been heard.
+    started : set of int
+        Those of which it has been told that they began.
+    depends : set of str
+        The names of the groups whose results it takes.
+    since : float
+        When it was sent, by the monotonic clock.
+    has_begun : bool
+        The worker has said something of it.
+    is_long : bool
+        It takes longer than groups may, and occupies a thread until it ends.
+    is_waiting : bool
+        It waited for a deferred reference, and occupies no thread any more.
+    is_withheld : bool
+        Some of what it had to say is in its result.
+    kept : dict of int to tuple
+        What its result holds: of each value the bytes, and the value itself if it came along.
+    """
+
+    def __init__(self, job: Job, sent: Sent, batch: Batch, member: Member) -> None:
+        assert sent.future is not None
+        self.name = sent.name
+        self.job = job
+        self.batch = batch
+        self.member = member
+        self.future = sent.future
+        self.numbers = sent.numbers
+        self.pending = set(sent.numbers)
+        self.depends = sent.depends
+        self.since = time.monotonic()
+        self.started: set[int] = set()
+        self.has_begun = False
+        self.is_long = False
+        self.is_waiting = False
+        self.is_withheld = False
+        self.kept: dict[int, tuple[Any, ...]] = {}
+
+    def note(self, numbers: Iterable[int]) -> None:
+        """Note that something has been heard of nodes."""
+        self.pending.difference_update(numbers)
+
+    def left(self) -> list[int]:
+        """Return the pending nodes in the order in which they run."""
+        return [number for number in self.numbers if number in self.pending]

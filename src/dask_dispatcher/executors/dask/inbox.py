@@ -1,0 +1,155 @@
+"""`Inbox`: takes what groups have to say, and what Dask says of their tasks."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import pickle
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import WorkerLostError, shown
+from ..policy import Failure
+from ..slices.carrying import load_failure
+from .failing import read_failure
+from .values import Pickled
+
+if TYPE_CHECKING:
+    from .engine import DaskEngine
+    from .groups import Group
+
+__all__ = ["Inbox"]
+
+
+class Inbox:
+    """Hears for an engine, with whose lock held it is used.
+
+    Parameters
+    ----------
+    engine : DaskEngine
+    """
+
+    def __init__(self, engine: DaskEngine) -> None:
+        self._engine = engine
+
+    def reported(self, group: Group, message: dict[str, Any]) -> None:
+        """Take a message of the `Runner`'s."""
+        group.has_begun = True
+        group.is_waiting |= message["waits"]
+        report = message["report"]
+        if report is None:
+            group.is_withheld = True
+        else:
+            self._report(group, pickle.loads(report))
+        self._give_back(group, message["back"])
+        if not message["is_final"]:
+            self._note_long(group, message["under_way"])
+        elif not group.is_withheld and not group.kept:
+            self._close(group)
+
+    def _note_long(self, group: Group, numbers: Sequence[int]) -> None:
+        group.is_long = True
+        for number in set(numbers) & group.pending - group.started:
+            group.started.add(number)
+            self._engine.note_started(group.job.state, number, group.member.address)
+
+    def _close(self, group: Group) -> None:
+        self._engine.remove(group)
+        self._put(group)
+        self._give_back(group, group.left())  # of which there should be none
+
+    def _put(self, group: Group) -> None:
+        """Note where large values are: only now does Dask know of them, and look after them."""
+        job, kept = group.job, group.kept
+        if job.state.defunct is not None:
+            return
+        for number, (size, *small) in kept.items():
+            job.state.values[number] = self._engine.holdings.add(group, number, size, *small)
+            if size:
+                job.note_size(number, size)
+        group.note(kept)
+        job.state.finished(kept)
+
+    def _give_back(self, group: Group, numbers: Sequence[int]) -> None:
+        group.note(numbers)
+        group.job.schedule.put_back(numbers)
+
+    def _report(self, group: Group, report: Sequence[Any]) -> None:
+        numbers, atoms, pickled, large, failed, skipped, costs, times = report
+        job, state = group.job, group.job.state
+        if state.defunct is not None:
+            return
+        values = dict(zip(numbers, atoms, strict=True))
+        values.update((number, Pickled(data)) for number, data in pickled)
+        group.kept.update((number, (size,)) for number, size in large)
+        if job.keeps:
+            group.kept.update((number, (0, value)) for number, value in values.items())
+            values.clear()
+        for number, value in values.items():
+            state.values[number] = value
+        if state.events is not None:
+            address = group.member.address
+            state.events.extend(
+                (number, began, end, address, moved) for number, began, end, moved in times
+            )
+        group.note([*values, *(number for number, _ in failed), *skipped])
+        state.finished(values)
+        for number, data in failed:
+            self._engine.failed(state, number, load_failure(data))
+        job.schedule.put_back(skipped)
+        job.note_costs(costs)
+
+    def ended(self, group: Group) -> None:
+        """Take note of the end of a group's task before its last report has come."""
+        status = group.future.status
+        if status == "finished" and group.is_withheld:
+            self._collect(group)
+        elif status == "finished" and group.kept:
+            self._close(group)
+        elif status == "error":
+            self._failed(group)
+        elif status == "cancelled":
+            self._cancelled(group)
+        else:  # it has gone with its worker before it could say so
+            reason = f"what {group.member.address} had to say of it never came"
+            self._engine.lose(group, reason)
+
+    def _collect(self, group: Group) -> None:
+        """Come for what was too long for a message."""
+        answer = self._engine.connection.collect([group.future.key])
+        post = self._engine.post
+        answer.add_done_callback(lambda done: post(lambda: self._collected(group, done)))
+
+    def _collected(self, group: Group, answer: concurrent.futures.Future[dict[str, Any]]) -> None:
+        if answer.cancelled() or not self._engine.knows(group):
+            return
+        error = answer.exception()
+        if error is not None or answer.result()["status"] != "OK":
+            self._engine.lose(group, f"what it had computed is gone: {error}")
+            return
+        for report in answer.result()["data"][group.future.key].reports:
+            self._report(group, pickle.loads(report))
+        self._close(group)
+
+    def _failed(self, group: Group) -> None:
+        """Deal with a task that Dask could not run."""
+        try:
+            error = group.future.exception(timeout=10)
+        except Exception as unreadable:
+            error = unreadable
+        self._engine.drop(group)
+        for number in group.left():
+            node = group.job.state.plan.nodes[number]
+            self._engine.failed(group.job.state, number, read_failure(shown(node.label), error))
+
+    def _cancelled(self, group: Group) -> None:
+        """Deal with a task that somebody else cancelled, or that went with the scheduler."""
+        # Dask tells the reason nowhere else; it may be connected again by now.
+        reason = getattr(getattr(group.future._state, "exception", None), "reason", "")
+        if not self._engine.connection.is_alive or reason == "scheduler-connection-lost":
+            self._engine.scheduler_lost("the connection broke")
+            return
+        self._engine.drop(group)
+        for number in group.left():
+            label = shown(group.job.state.plan.nodes[number].label)
+            error = WorkerLostError(f"the task of {label} was cancelled on the scheduler")
+            self._engine.failed(group.job.state, number, Failure(error, "", None))

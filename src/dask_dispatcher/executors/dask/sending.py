@@ -1,0 +1,286 @@
+"""`Sender`: nodes of a run as a Dask task.
+
+What a group becomes::
+
+    client.submit(apply, Task(loads, <bytes of a Parcel>), <futures of large inputs>, workers=[one])
+
+``apply`` and ``loads`` are names that every scheduler knows, so it needs nothing of ours or the
+user's. Small inputs ride along in the bytes, and so do small literals. Large literals, and functions
+with much in their closures, are sent once, as Dask tasks of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import uuid
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import dask.config
+from dask._task_spec import Task
+from dask.utils import apply as dask_apply
+
+from ...deferred.links import home
+from ...errors import SerializationError, shown
+from ...ops import Op
+from ...schedule import DONE
+from ..slices.carrying import ATOMS, Dumped
+from ..slices.packing import BUILT_IN
+from .boxes import Box
+from .parcels import Parcel
+from .values import Given, Held, Pickled
+
+if TYPE_CHECKING:
+    import distributed
+
+    from ..slices.packing import Entry
+    from .connection import Connection
+    from .crew import Member
+    from .job import Batch, Job
+
+__all__ = ["Sender", "Sent"]
+
+_CARRIED = 100_000  # bytes; what is larger gets a Dask task of its own, sent once
+
+
+class Sent(NamedTuple):
+    """What became of a batch.
+
+    Attributes
+    ----------
+    name : str
+        Of the Dask task.
+    future : distributed.Future or None
+        None if nothing was left to send.
+    numbers : list of int
+        The nodes that were sent.
+    depends : set of str
+        The names of the groups whose results are needed.
+    failed : list of (int, Exception)
+        The nodes that cannot travel.
+    """
+
+    name: str
+    future: distributed.Future[Any] | None
+    numbers: list[int]
+    depends: set[str]
+    failed: list[tuple[int, Exception]]
+
+
+class _Inputs:
+    """What a parcel takes along, as it is collected."""
+
+    def __init__(self, pickled: dict[int, bytes]) -> None:
+        self.atoms: dict[int, Any] = {}
+        self.pickled = pickled
+        self.dumped: dict[int, tuple[bytes, list[bytearray]]] = {}
+        self.parts: list[tuple[int, int, int]] = []
+        self.futures: dict[Any, int] = {}  # by future: its position
+        self.depends: set[str] = set()
+        self.is_borrowed = False  # whether Dask alone knows where some of it is, or will be
+        self.missing: dict[int, Exception | None] = {}
+
+    def carry(self, number: int, dumped: Dumped) -> bool:
+        """Take a value along if it is not too large; return whether it is not."""
+        data, buffers = dumped
+        if len(data) + sum(buffer.nbytes for buffer in buffers) > _CARRIED:
+            return False
+        self.dumped[number] = data, [bytearray(buffer) for buffer in buffers]
+        return True
+
+    def add_part(self, number: int, future: distributed.Future[Any], inside: int = -1) -> None:
+        position = self.futures.setdefault(future, len(self.futures))
+        self.parts.append((number, position, inside))
+
+
+class Sender:
+    """Sends batches through a connection.
+
+    Parameters
+    ----------
+    connection : Connection
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sent = 0
+
+    def send(self, job: Job, batch: Batch, member: Member) -> Sent:
+        """Send a batch to a worker."""
+        packed, failed = job.packer.pack(batch.numbers)
+        inputs = _Inputs(packed.small)
+        for need in packed.needs:
+            self._add_input(job, need, inputs)
+        for literal in dict.fromkeys(packed.large):
+            dumped = job.packer.large[literal]
+            if not inputs.carry(literal, dumped):
+                inputs.add_part(literal, self._literal(job, literal))
+        entries, more = _without(job, packed.entries, inputs.missing)
+        functions, entries, unpicklable = self._functions(job, packed.functions, entries, inputs)
+        failed = [*failed, *more, *unpicklable]
+        numbers = [entry[0] for entry in entries]
+        self._sent += 1
+        name = f"{_title(job, numbers)}-{job.state.name}-{self._sent}"
+        if not entries:
+            return Sent(name, None, [], set(), failed)
+        parcel = Parcel(
+            name,
+            self._connection.client.id,
+            entries,
+            functions,
+            inputs.atoms,
+            inputs.pickled,
+            inputs.dumped,
+            inputs.parts,
+            job.timeouts(numbers),
+            batch.is_async,
+            job.state.events is not None,
+            job.keeps,
+            job.state.name,
+            home(),
+        )
+        place = None if inputs.is_borrowed else member.address
+        future = self._submit(name, parcel, list(inputs.futures), batch, place)
+        return Sent(name, future, numbers, inputs.depends, failed)
+
+    def _submit(
+        self,
+        name: str,
+        parcel: Parcel,
+        futures: list[distributed.Future[Any]],
+        batch: Batch,
+        place: str | None,
+    ) -> distributed.Future[Any]:
+        payload = pickle.dumps(parcel, protocol=5)
+        options = batch.options
+        with _however_large(payload):
+            return self._connection.client.submit(
+                dask_apply,
+                Task(None, pickle.loads, payload),
+                futures,
+                # A key group of its own, or a small run would wait for the whole of a large one.
+                key=(name, 0),
+                pure=False,
+                workers=None if place is None else [place],
+                resources=dict(options.resources) if options and options.resources else None,
+                priority=options.priority if options else 0,
+            )
+
+    def _add_input(self, job: Job, need: int, inputs: _Inputs) -> None:
+        if job.schedule.state[need] != DONE:  # it has been lost since the batch was made
+            inputs.missing[need] = None
+            return
+        value = job.state.values[need]
+        if type(value) in ATOMS:  # as nearly all are
+            inputs.atoms[need] = value
+            return
+        if isinstance(value, Held):
+            if value.is_small:
+                value = value.small
+            elif value.is_lost:
+                inputs.missing[need] = None
+                return
+        if isinstance(value, Pickled):
+            inputs.pickled[need] = value.data
+        elif isinstance(value, Held):
+            inputs.add_part(need, value.future, value.number)
+            inputs.depends.add(value.name)
+            inputs.is_borrowed |= not value.worker
+        elif isinstance(value, Given):
+            self._add_given(value, need, inputs)
+        else:
+            inputs.atoms[need] = value
+
+    def _add_given(self, value: Given, need: int, inputs: _Inputs) -> None:
+        try:
+            dumped = value.dumped()
+        except SerializationError as error:
+            inputs.missing[need] = error
+            return
+        if inputs.carry(need, dumped):
+            return
+        if value.future is None or self._connection.has_lost(value.future):
+            value.future = self._ship(dumped)
+        inputs.add_part(need, value.future)
+
+    def _literal(self, job: Job, literal: int) -> distributed.Future[Any]:
+        future = job.literals.get(literal)
+        if future is None or self._connection.has_lost(future):
+            future = job.literals[literal] = self._ship(job.packer.large[literal])
+        return future
+
+    def _ship(self, dumped: Dumped) -> distributed.Future[Any]:
+        """Make a Dask task of bytes, whose result is a `Box`."""
+        data = pickle.dumps(Box.of(*dumped), protocol=5)
+        with _however_large(data):
+            return self._connection.client.submit(
+                pickle.loads, data, key=(f"literal-{uuid.uuid4().hex}", 0), pure=False
+            )
+
+    def _functions(
+        self, job: Job, targets: set[int], entries: list[Entry], inputs: _Inputs
+    ) -> tuple[dict[int, bytes], list[Entry], list[tuple[int, Exception]]]:
+        functions: dict[int, bytes] = {}
+        refused: dict[int, SerializationError] = {}
+        for target in targets:
+            if target < len(BUILT_IN):
+                continue
+            try:
+                functions[target] = job.function(target)
+            except SerializationError as error:
+                refused[target] = error
+        if not refused:
+            return functions, entries, []
+        failed = [
+            (entry[0], _named(job, entry[0], refused[entry[1]]))
+            for entry in entries
+            if entry[1] in refused
+        ]
+        gone: dict[int, Exception | None] = dict.fromkeys(number for number, _ in failed)
+        kept, _ = _without(job, [e for e in entries if e[1] not in refused], gone)
+        return functions, kept, failed
+
+
+def _title(job: Job, numbers: list[int]) -> str:
+    """Return what Dask's dashboard is to call a group: the function of its first node."""
+    # Not the label: a thousand different ones make every worker's heartbeat slow.
+    node = job.state.plan.nodes[numbers[0]] if numbers else None
+    name = node.func_name if isinstance(node, Op) else type(node).__name__
+    text = "".join(c if c.isascii() and c.isalnum() else "_" for c in name[:40])
+    return (text or "node") + ("_etc" if len(numbers) > 1 else "")
+
+
+def _without(
+    job: Job, entries: list[Entry], missing: dict[int, Exception | None]
+) -> tuple[list[Entry], list[tuple[int, Exception]]]:
+    """Leave out the nodes that take something that is missing, and what follows on them."""
+    if not missing:
+        return entries, []
+    needs = job.state.plan.needs
+    kept, failed, gone = [], [], set(missing)
+    for entry in entries:
+        number = entry[0]
+        absent = [need for need in needs[number] if need in gone]
+        if not absent:
+            kept.append(entry)
+            continue
+        gone.add(number)
+        error = next((e for n in absent if (e := missing.get(n)) is not None), None)
+        if error is not None:
+            failed.append((number, error))
+    return kept, failed
+
+
+def _named(job: Job, number: int, cause: SerializationError) -> Exception:
+    node = job.state.plan.nodes[number]
+    text = f"{shown(node.label)} cannot travel to a worker: {cause}"
+    error = SerializationError(text, node=node, label=node.label)
+    error.__cause__ = cause.__cause__
+    return error
+
+
+def _however_large(data: bytes) -> contextlib.AbstractContextManager[Any]:
+    """Keep Dask from warning of a large graph: the data has to travel, and does so once."""
+    if len(data) < 1_000_000:
+        return contextlib.nullcontext()
+    return dask.config.set({"distributed.admin.large-graph-warning-threshold": 4 * len(data)})

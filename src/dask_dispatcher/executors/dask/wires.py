@@ -1,0 +1,270 @@
+"""`Wire`: how nodes on a worker reach the deferred references of their program.
+
+::
+
+    node   GroupLink.ask --+                                          +-- Desk
+                           Wire --- event under the client's id --->  Clerk
+    node   <-- reply ------+  <---- run `deliver` on the worker ----  +
+
+Requests travel as reports do. Answers travel through the scheduler to the worker's own server, all
+that have come up while the last lot was on its way in one message. Values that are not small stay
+in the process that put them (`_stores`), until the program lets them go; another worker comes for
+them at this worker's own server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import pickle
+import threading
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ...deferred.links import Answer, Reply, Request
+from ...errors import DeferredLostError, RunCancelledError
+from ..slices.carrying import dump, dump_error, load
+from .boxes import Box
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+__all__ = ["GroupLink", "Wire", "deliver", "hand_out", "wire"]
+
+_SMALL = 10_000  # bytes of an item that travels with its request
+_LONGEST = 60_000  # bytes of one event; the scheduler remembers a thousand of them
+_LOOK = 0.5  # seconds between two looks at whether a value can still come
+
+
+class Wire:
+    """Between one worker and one program.
+
+    Parameters
+    ----------
+    worker : Worker
+    topic : str
+        Where the program listens.
+    """
+
+    def __init__(self, worker: Worker, topic: str) -> None:
+        self._log_event = weakref.WeakMethod(worker.log_event)
+        self._address = worker.address
+        self.loop: asyncio.AbstractEventLoop = worker.loop.asyncio_loop  # type: ignore[attr-defined]
+        self._topic = topic
+        self._serial = itertools.count()
+        self._lock = threading.Lock()  # guards _waiting, and who appends to _outbox
+        self._waiting: dict[int, Reply] = {}
+        self._outbox: deque[bytes] = deque()
+        self.store: dict[int, Box] = {}
+        self.lost: set[str] = set()
+        """Workers that are gone, while somebody here may be waiting for what they had."""
+
+    def ask(self, group: str, request: Request, reply: Reply) -> int:
+        """Send a request; return its ticket."""
+        ticket = next(self._serial)
+        with self._lock:
+            self._waiting[ticket] = reply
+        ref, verb, item, caller = request
+        said = ("ask", group, ticket, tuple(ref), verb, item, caller and tuple(caller))
+        self._send(said)
+        return ticket
+
+    def withdraw(self, ticket: int, error: BaseException) -> None:
+        """Ask for an end to a request's wait."""
+        if ticket in self._waiting:
+            self._send(("withdraw", "", ticket, dump_error(error)))
+
+    def abandon(self, ticket: int, error: BaseException) -> None:
+        """End a request's wait, whatever the program says."""
+        with self._lock:
+            reply = self._waiting.pop(ticket, None)
+        if reply is not None:
+            self._send(("withdraw", "", ticket, dump_error(error)))
+            reply(Answer(error=error))
+
+    def keep(self, box: Box) -> int:
+        """Keep a value until the program lets it go; return its number."""
+        number = next(self._serial)
+        self.store[number] = box
+        return number
+
+    def took(self, ticket: int) -> None:
+        """Tell that a value has been brought here."""
+        self._send(("took", "", ticket))
+
+    def _send(self, said: tuple[Any, ...]) -> None:
+        data = pickle.dumps(said, protocol=5)
+        with self._lock:
+            self._outbox.append(data)
+            is_first = len(self._outbox) == 1
+        if is_first:  # else the flush is yet to come, or under way
+            self.loop.call_soon_threadsafe(self._flush)
+
+    def _flush(self) -> None:
+        while self._outbox:
+            said: list[bytes] = []
+            size = 0
+            while self._outbox and (not said or size + len(self._outbox[0]) <= _LONGEST):
+                said.append(self._outbox.popleft())
+                size += len(said[-1])
+            log_event = self._log_event()
+            if log_event is not None:
+                log_event(self._topic, {"deferred": self._address, "said": said})
+
+    def answer(self, ticket: int, answer: Answer) -> None:
+        """Take an answer of the program's."""
+        with self._lock:
+            reply = self._waiting.pop(ticket, None)
+        if reply is not None:
+            reply(answer)
+        elif type(answer.value) is tuple and answer.value[0] == "at":
+            self.took(ticket)  # nobody waits for it any more
+
+
+class GroupLink:
+    """The link of the nodes of one group.
+
+    Parameters
+    ----------
+    worker : Worker
+    topic, group, home : str
+        Where the group's program listens, how the group is called, and the program itself.
+    """
+
+    def __init__(self, worker: Worker, topic: str, group: str, home: str) -> None:
+        self.home = home
+        self._worker, self._topic, self._group = worker, topic, group
+        self._tickets: set[int] = set()
+        self._over: BaseException | None = None
+
+    @property
+    def _wire(self) -> Wire:
+        return wire(self._worker, self._topic)
+
+    def pack(self, value: Any, *, stays: bool) -> Any:
+        pickled, buffers = dump(value, "what is put")
+        if not stays and not buffers and len(pickled) <= _SMALL:
+            return "small", pickled
+        return "at", self._worker.address, self._wire.keep(Box(value))
+
+    def unpack(self, item: Any) -> Any:
+        kind, *rest = item
+        if kind == "small":
+            return load(*rest)
+        if kind == "box":
+            return rest[0].open()
+        address, number, ticket = rest
+        try:
+            return self._bring(address, number)
+        finally:
+            self._wire.took(ticket)
+
+    def ask(self, request: Request, reply: Reply) -> Any:
+        over = self._over
+        if over is not None:
+            reply(Answer(error=over))
+            return -1
+
+        def note(answer: Answer) -> None:
+            self._tickets.discard(ticket)
+            reply(answer)
+
+        ticket = -1
+        ticket = self._wire.ask(self._group, request, note)
+        self._tickets.add(ticket)
+        over = self._over  # it may have come meanwhile
+        if over is not None:
+            self._wire.abandon(ticket, over)
+        return ticket
+
+    def withdraw(self, ticket: Any, error: BaseException) -> None:
+        if self._over is None:
+            self._wire.withdraw(ticket, error)
+        else:
+            self._wire.abandon(ticket, error)
+
+    def end(self, error: BaseException) -> None:
+        """Let all waits end, and none begin: nobody wants the nodes any more."""
+        self._over = error
+        for ticket in list(self._tickets):
+            self._wire.abandon(ticket, error)
+
+    def _bring(self, address: str, number: int) -> Any:
+        """Return a value that a worker keeps; wait no longer than it can come."""
+        if address == self._worker.address:
+            return _opened(hand_out(self._topic, number, self._worker), address)
+        coming = asyncio.run_coroutine_threadsafe(self._come_for(address, number), self._wire.loop)
+        while True:
+            try:
+                return _opened(coming.result(_LOOK), address)
+            except TimeoutError:
+                pass
+            except OSError as error:
+                raise _lost(address) from error
+            if address in self._wire.lost:
+                coming.cancel()
+                raise _lost(address)
+            if self._over is not None:
+                coming.cancel()
+                raise self._over
+
+    async def _come_for(self, address: str, number: int) -> Box | None:
+        answer = await self._worker.rpc(address).run(
+            function=pickle.dumps(hand_out), args=pickle.dumps((self._topic, number))
+        )
+        box: Box | None = answer["result"]
+        return box
+
+
+def _opened(box: Box | None, address: str) -> Any:
+    if box is None:
+        raise _lost(address)
+    return box.open()
+
+
+def _lost(address: str) -> DeferredLostError:
+    return DeferredLostError(
+        f"the value is lost: it was in {address}, which is gone or has let it go"
+    )
+
+
+# What the program calls on a worker, on its event loop
+
+
+def deliver(topic: str, said: list[tuple[Any, ...]], dask_worker: Worker) -> None:
+    """Take answers, and word of what is to go."""
+    own = wire(dask_worker, topic)
+    for kind, ticket, *rest in said:
+        if kind == "answer":
+            own.answer(ticket, Answer(rest[0]))
+        elif kind == "error":
+            own.answer(ticket, Answer(error=pickle.loads(rest[0])))
+        elif kind == "drop":
+            own.store.pop(ticket, None)
+        else:
+            own.lost.add(ticket)
+
+
+def hand_out(topic: str, number: int, dask_worker: Worker) -> Box | None:
+    """Return a value that is kept here, or None."""
+    return wire(dask_worker, topic).store.get(number)
+
+
+_wires: weakref.WeakKeyDictionary[Worker, dict[str, Wire]] = weakref.WeakKeyDictionary()
+_wires_lock = threading.Lock()  # guards _wires
+
+
+def wire(worker: Worker, topic: str) -> Wire:
+    """Return the wire between a worker and a program."""
+    with _wires_lock:
+        wires = _wires.setdefault(worker, {})
+        found = wires.get(topic)
+        if found is None:
+            found = wires[topic] = Wire(worker, topic)
+    return found
+
+
+def cancelled() -> RunCancelledError:
+    """Return what ends the waits of nodes that nobody wants."""
+    return RunCancelledError("the program wants what this node computes no more")

@@ -1,0 +1,309 @@
+"""`Member`: a thread of the in-process engine, and the loop in which it calls nodes."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...events import NodeStarted
+from ...nesting import PLACEHOLDERS
+from ...ops import Op
+
+if TYPE_CHECKING:
+    from .engine import ThreadEngine
+    from .job import Job
+
+__all__ = ["Member", "processor_seconds", "seems_to_wait"]
+
+_DOUBT = 0.05  # seconds before a call is taken for a waiting one while others compute
+_HAS_CPU_CLOCKS = hasattr(time, "pthread_getcpuclockid")
+
+
+def processor_seconds() -> float:
+    """Return how long this thread had a processor or stood in line for one, where Linux tells."""
+    try:
+        with open("/proc/thread-self/schedstat", "rb") as file:
+            queued = int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        queued = 0.0
+    return time.thread_time() + queued  # the file's own count of it may be a tick old
+
+
+def _is_runnable(thread: threading.Thread) -> bool:
+    """Return whether a thread computes, or would if it got a processor, where Linux tells."""
+    try:
+        with open(f"/proc/self/task/{thread.native_id}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] == b"R"
+    except (OSError, IndexError):
+        return False
+
+
+def _count_waits(thread: threading.Thread) -> int:
+    """Return how often a thread has begun to wait for anything, where Linux tells; else -1."""
+    try:
+        with open(f"/proc/self/task/{thread.native_id}/status", "rb") as file:
+            return int(file.read().rpartition(b"\nvoluntary_ctxt_switches:")[2].split()[0])
+    except (OSError, ValueError, IndexError):
+        return -1
+
+
+def seems_to_wait(cpu: float, elapsed: float, busy: int) -> bool:
+    """Return whether a call waits, judged by the processor time it got.
+
+    One that computes gets less than all of it: as many compute as there are cores, one at a time
+    where they hold the interpreter's lock, and the machine has other things to do as well.
+
+    Parameters
+    ----------
+    cpu, elapsed : float
+        Seconds.
+    busy : int
+        How many threads of the engine compute.
+    """
+    return cpu * 4 * max(1, busy) < elapsed
+
+
+class Member:
+    """A thread that pulls ready nodes.
+
+    The watch looks at what it does while it does it. `todo` and `done` are lists that both pop from
+    and append to; all else is read and written under the engine's lock, but for `current`.
+
+    Attributes
+    ----------
+    job : Job or None
+        Whose nodes it calls now.
+    current : int
+        The node it is calling, -1 between slices.
+    started : float
+        When that call began, if somebody observes.
+    todo : list of int
+        The rest of its slice, the next one last.
+    costly : callable or None
+        The function of its call, if that is known to be slow and so called alone.
+    deadline : float or None
+        When its call times out, by the monotonic clock; `timeout` is the seconds it was given.
+    demand : mapping or None
+        The resources it holds.
+    is_waiting : bool
+        Its call seems to wait, not to compute.
+    nested_waits : int
+        How many other runs, or deferred references, its call waits for.
+    end_wait : callable or None
+        Ends, with an error, its call's wait for a deferred reference.
+    abandoned : bool
+        Its call has timed out: the thread ends as soon as the call returns.
+    """
+
+    def __init__(self, engine: ThreadEngine, serial: int) -> None:
+        self.job: Job | None = None
+        self.current = -1
+        self.started = 0.0
+        self.todo: list[int] = []
+        self.nested_waits = 0
+        self.end_wait: Callable[[BaseException], None] | None = None
+        self.abandoned = False
+        self.demand: Mapping[str, float] | None = None
+        self.is_idle = False
+        self._done: list[int] = []
+        self._failed: list[tuple[int, BaseException]] = []
+        # Run, number and attempt of the last start that was told.
+        self._noted: tuple[str, int, int] | None = None
+        self._call = threading.Condition(engine.lock)
+        self.free()
+        self.thread = threading.Thread(
+            target=engine.work, args=(self,), name=f"dask-dispatcher-{serial}", daemon=True
+        )
+
+    def free(self) -> None:
+        """Be between two slices."""
+        self.job = None
+        self.current = -1
+        self.costly: Callable[..., Any] | None = None
+        self.deadline: float | None = None
+        self.timeout: float | None = None
+        self.is_waiting = False
+        self._seen = self._seen_waits = -1
+        self._seen_at = self._seen_cpu = 0.0
+
+    def rest(self) -> None:
+        """Wait until called."""
+        self.is_idle = True
+        self._call.wait()
+        self.is_idle = False
+
+    def call(self) -> None:
+        """Wake the thread if it rests."""
+        self.is_idle = False
+        self._call.notify()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it keeps a core busy, or soon will."""
+        return not (self.is_idle or self.is_waiting or self.is_nested or self.abandoned)
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether its call does nothing but wait for another run."""
+        return self.nested_waits > 0
+
+    def take_done(self) -> list[int]:
+        """Return what it has called since it last reported."""
+        done = self._done[:]
+        del self._done[: len(done)]
+        return done
+
+    def take_failed(self) -> list[tuple[int, BaseException]]:
+        """Return what has failed since it last reported."""
+        if not self._failed:
+            return []
+        failed, self._failed = self._failed, []
+        return failed
+
+    def take_todo(self) -> list[int]:
+        """Return what it has not begun, the next one last; it begins nothing more."""
+        rest = []
+        while self.todo:
+            try:
+                rest.append(self.todo.pop())
+            except IndexError:  # the thread itself has just taken the last one
+                break
+        return rest[::-1]
+
+    def is_stalled(self, now: float, busy: int) -> bool:
+        """Return whether it is in the same call as at the last look; notes if that waits.
+
+        `busy` is the number of threads that compute.
+        """
+        if self.job is None or self.current < 0 or self.is_idle:
+            return False
+        cpu = self._cpu_seconds()
+        if self._seen != self.current:
+            self._seen, self._seen_at, self._seen_cpu = self.current, now, cpu
+            self._seen_waits = _count_waits(self.thread)
+            return False
+        elapsed = now - self._seen_at
+        waits = seems_to_wait(cpu - self._seen_cpu, elapsed, busy)
+        if waits and not self.is_waiting:
+            # On a loaded machine a call that computes may get no processor for a while.
+            is_clear = busy <= 1 or elapsed > _DOUBT or self._is_still(elapsed)
+            waits = is_clear and not _is_runnable(self.thread)
+        self.is_waiting = waits
+        return True
+
+    def _is_still(self, elapsed: float) -> bool:
+        """Return whether the thread has not stirred in its call.
+
+        One that wants the interpreter's lock waits for it five milliseconds at a time
+        (`sys.setswitchinterval`); one that sleeps or reads does not wake in between.
+        """
+        if elapsed < 1.3 * sys.getswitchinterval() or self._seen_waits < 0:
+            return False
+        return _count_waits(self.thread) == self._seen_waits
+
+    def _cpu_seconds(self) -> float:
+        """Return the processor time of the thread so far; 0 where that cannot be known."""
+        if not _HAS_CPU_CLOCKS or self.thread.ident is None:
+            return 0.0
+        return time.clock_gettime(time.pthread_getcpuclockid(self.thread.ident))
+
+    def run_slice(self, job: Job) -> None:
+        """Call the nodes in `todo`, one after the other, up to a failure; the lock is not held."""
+        if self.deadline is not None:
+            self._run_timed(job)
+            return
+        nodes, values, index = job.nodes, job.values, job.index
+        todo, done, record = self.todo, self._done, self._recorder(job)
+        placeholders, copy_context, op, now = PLACEHOLDERS, job.context.copy, Op, time.time
+        while todo:
+            try:
+                number = todo.pop()
+            except IndexError:  # the watch took the rest in this very moment
+                return
+            self.current = number
+            node = nodes[number]
+            if record is not None:
+                self.started = started = now()
+            try:
+                if type(node) is op and node._kwargs is None and not node._nested:
+                    args = node._args
+                    # One and two arguments without a list in between: nearly all calls.
+                    if len(args) == 1:
+                        (first,) = args
+                        values[number] = copy_context().run(
+                            node._callee.func,
+                            values[index[first]] if type(first) in placeholders else first,
+                        )
+                    elif len(args) == 2:
+                        first, second = args
+                        values[number] = copy_context().run(
+                            node._callee.func,
+                            values[index[first]] if type(first) in placeholders else first,
+                            values[index[second]] if type(second) in placeholders else second,
+                        )
+                    else:
+                        filled = [values[index[a]] if type(a) in placeholders else a for a in args]
+                        values[number] = copy_context().run(node._callee.func, *filled)
+                else:
+                    values[number] = copy_context().run(node.evaluate, job.look_up)
+            except BaseException as error:
+                if record is not None:
+                    self._note_failing(job, number)
+                self._failed.append((number, error))
+                return  # the next one may be there only because this one was to succeed
+            done.append(number)
+            if record is not None:
+                # The pump makes a record of it: a tuple of atoms costs the cycle collector nothing.
+                record((number, started, now(), self.thread.name))
+
+    def _run_timed(self, job: Job) -> None:
+        """Call the one node in `todo`; its value counts only if it comes in time."""
+        record = self._recorder(job)
+        try:
+            number = self.current = self.todo.pop()
+        except IndexError:  # the run was stopped in this very moment
+            return
+        started, begun = time.time(), time.monotonic()
+        try:
+            value = job.context.copy().run(job.nodes[number].evaluate, job.look_up)
+            if self.timeout is not None and time.monotonic() - begun > self.timeout:
+                raise job.timed_out(number, self.timeout)  # the watch may not have seen it
+        except BaseException as error:
+            self._failed.append((number, error))
+            return
+        with self._call:
+            if self.abandoned:  # another attempt may have given its value
+                return
+            job.values[number] = value
+            self._done.append(number)
+        if record is not None:
+            record((number, started, time.time(), self.thread.name))
+
+    def _recorder(self, job: Job) -> Callable[[Any], None] | None:
+        """Return where to record what is called, if anybody observes."""
+        if job.state.events is None:
+            return None
+        if self.costly is not None or self.deadline is not None:
+            self.started = time.time()
+            self.note_started(job, self.todo[-1])
+        return job.state.events.append
+
+    def _note_failing(self, job: Job, number: int) -> None:
+        """Record when and where a call began that has failed, unless that was told before."""
+        with self._call:  # the watch may be about to tell the same
+            if not self.abandoned:
+                self.note_started(job, number)
+
+    def note_started(self, job: Job, number: int) -> None:
+        """Record, once, that the thread calls a node now, or still."""
+        if job.state.events is not None and number >= 0:
+            node, attempt = job.nodes[number], job.state.attempt(number)
+            if self._noted == (job.state.name, number, attempt):
+                return
+            self._noted = job.state.name, number, attempt
+            job.state.events.append(
+                NodeStarted(self.started, node, node.label, attempt, self.thread.name)
+            )

@@ -1,0 +1,110 @@
+"""`Pump`: carries the records of a run to its observers, on a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..events import Event, NodeFinished, Observer, Progressed, RunEnded, RunStarted
+from ..view import RunView
+
+if TYPE_CHECKING:
+    from .state import RunState
+
+__all__ = ["Pump"]
+
+log = logging.getLogger("dask_dispatcher")
+
+_PERIOD = 0.05  # seconds between two deliveries
+_LARGEST_BATCH = 10_000
+_LONGEST_SILENCE = 1.0  # seconds without a word while the run goes on
+
+
+class Pump:
+    """Delivers a batch every 50 ms until the run is over, and a last one then.
+
+    Parameters
+    ----------
+    state : RunState
+    observers : sequence of Observer
+    executor : str
+        The name of the executor's class.
+    """
+
+    def __init__(self, state: RunState, observers: Sequence[Observer], executor: str) -> None:
+        self._state = state
+        self._view = RunView(
+            executor, state.plan, state.schedule, state.failures, state.owner.count_workers
+        )
+        self._observers = list(observers)
+        self._over = threading.Event()
+        if not all(getattr(observer, "counts_only", False) for observer in observers):
+            state.events = deque()
+        self._thread = threading.Thread(target=self._run, name="dask-dispatcher-observers")
+        self._thread.daemon = True
+        state.watchers.append(self._look)
+        nodes = len(state.plan.nodes) - len(state.plan.given)
+        self._deliver([RunStarted(time.time(), nodes, self._view)])
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until observers have had their last batch."""
+        self._thread.join()
+
+    def _look(self) -> None:
+        if self._state.schedule.is_over or self._state.defunct is not None:
+            self._over.set()
+
+    def _run(self) -> None:
+        seen: tuple[int, int] | None = None
+        told = time.monotonic()
+        while not self._over.wait(_PERIOD):
+            self._deliver_records()
+            counts = self._state.schedule.done, self._state.schedule.failed
+            # Now and then even if nothing has changed: a clock has to go on, a file to be written.
+            if counts != seen or time.monotonic() - told > _LONGEST_SILENCE:
+                self._deliver([self._counted(Progressed)])
+                told = time.monotonic()
+            seen = counts
+        self._deliver_records()
+        self._deliver([self._counted(Progressed), self._counted(RunEnded)])
+        self._view.close()  # an observer that keeps it must not keep the run's values
+
+    def _deliver_records(self) -> None:
+        """Deliver what has been recorded by now, in batches of a bounded size."""
+        events = self._state.events
+        left = len(events) if events is not None else 0
+        while events is not None and left > 0:
+            batch = self._take(events, min(left, _LARGEST_BATCH))
+            left -= len(batch)
+            self._deliver(batch)
+
+    def _take(self, events: deque[Any], count: int) -> list[Event]:
+        popleft, nodes, starts = events.popleft, self._state.plan.nodes, self._state.schedule.starts
+        batch: list[Event] = []
+        for _ in range(count):
+            event = popleft()
+            if type(event) is tuple:
+                number, started, ended, worker, *moved = event
+                node = nodes[number]
+                attempt = starts.get(number, 1)
+                event = NodeFinished(ended, node, node.label, attempt, worker, started, *moved)
+            batch.append(event)
+        return batch
+
+    def _counted(self, record: type[Progressed] | type[RunEnded]) -> Event:
+        schedule, plan = self._state.schedule, self._state.plan
+        nodes = len(plan.nodes) - len(plan.given)
+        return record(time.time(), nodes, schedule.done, schedule.failed)
+
+    def _deliver(self, batch: list[Event]) -> None:
+        for observer in tuple(self._observers):
+            try:
+                observer.on_events(batch)
+            except Exception:
+                log.exception("observer %r raised and is dropped", type(observer).__name__)
+                self._observers.remove(observer)

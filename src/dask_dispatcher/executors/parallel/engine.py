@@ -1,0 +1,487 @@
+"""`ParallelEngine`: the controller of local worker processes.
+
+All it does happens on one thread, that of its event loop, with the engine's lock held: messages and
+deaths of workers, timers, and what users post. After each of these it *feeds*: gives slices of ready
+nodes to workers that have room.
+
+Its parts: `Job` knows how a run's nodes are packed and how many make a slice; `Placing` where they
+run best; `Attempts` their resources and retries; `reports` what follows from what a worker says, and
+from its death; `Holdings` where large values are; `Overseer` looks after what takes long.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import itertools
+import logging
+import os
+import shutil
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ExecutorError, WorkerLostError, shown
+from ...travel import refuse_local_only
+from ..engine import Engine
+from ..inprocess.watch import Watch
+from ..policy import Failure
+from ..shares import Shares
+from ..slices.carrying import is_atom
+from ..slices.columns import to_columns
+from ..slices.costs import Costs
+from .attempts import Attempts
+from .fetching import fetch
+from .folders import name_folder, sweep_folders
+from .holdings import Holdings
+from .job import Job
+from .memory import Witness, is_readable
+from .overseer import Overseer
+from .packets import Packets
+from .placing import Placing
+from .process import WorkerProcess
+from .relaying import Relay
+from .reports import lose_coroutine, lose_slice, report, unreadable
+from .slices import Coroutine, Slice
+from .values import Given
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...futures import NodeFuture
+    from ...plan import Plan
+    from ..policy import Policy
+    from ..state import RunState
+
+__all__ = ["ParallelEngine"]
+
+log = logging.getLogger("dask_dispatcher")
+
+_PATIENCE = 0.005  # seconds between two reports of one slice
+_MOST_FAILED_STARTS = 3
+_START_SECONDS = 60.0  # after which a worker that has not said a word is given up
+
+
+class ParallelEngine(Engine):
+    """Runs nodes on worker processes of its own.
+
+    Parameters
+    ----------
+    policy : Policy
+    max_workers : int
+    resources : mapping of str to float, optional
+    """
+
+    memory_limit = 0
+    """Bytes of values that a worker keeps in memory; 0: a share of the machine's."""
+
+    def __init__(
+        self, policy: Policy, max_workers: int, resources: Mapping[str, float] | None
+    ) -> None:
+        super().__init__(policy)
+        self._max_workers = max_workers
+        self._shares = Shares(resources)
+        self._costs = Costs()
+        self._jobs: deque[Job] = deque()
+        self._job_of: dict[RunState, Job] = {}  # of runs under way: a job keeps its run alive
+        self._serial_of: weakref.WeakKeyDictionary[RunState, int] = weakref.WeakKeyDictionary()
+        self._by_serial: weakref.WeakValueDictionary[int, Job] = weakref.WeakValueDictionary()
+        self._workers: list[WorkerProcess] = []
+        self._serial = itertools.count(1)
+        self._failed_starts = 0
+        self._is_closing = False
+        self._watch: Watch | None = None
+        self._witness = Witness()
+        self._folder = name_folder()
+        self._holdings = Holdings(self._wake)
+        self._packets = Packets(self._witness.identity, self._folder, self._holdings.release)
+        self._relay = Relay(self._folder, self.post)
+        self._placing = Placing()
+        self._attempts = Attempts(self._shares, self.later)
+        self._overseer = Overseer(self._attempts, self.later)
+
+    # What any thread may call
+
+    def prepare(self, plan: Plan) -> None:
+        refuse_local_only(plan)
+        with self.lock:
+            if self._workers:
+                return
+        try:
+            self._start_first()
+        except OSError as error:
+            raise ExecutorError(f"no worker process can be started: {error}") from error
+
+    def _start_first(self) -> None:
+        """Start a worker from the loop's thread, and wait until the system has started it."""
+        with self.lock:
+            if self._watch is None:
+                _check_descriptors()
+                sweep_folders()
+                self._watch = Watch(self.lock)
+        started: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        def start() -> None:
+            try:
+                if not self._workers:
+                    self._start_worker()
+            except OSError as error:
+                started.set_exception(error)
+            else:
+                started.set_result(None)
+
+        self.post(start)
+        started.result()
+
+    def launch(self, state: RunState, *, blocking: bool) -> None:
+        def add() -> None:
+            if state.schedule.is_over:
+                state.settle()
+            else:
+                self._resume(state)
+
+        self.post(add)
+
+    def post(self, function: Callable[[], None]) -> None:
+        if self._watch is not None:
+            with contextlib.suppress(RuntimeError):  # closed in this very moment
+                self._watch.post(self._fed(function))
+
+    def later(self, delay: float, function: Callable[[], None]) -> None:
+        """Call `function` after `delay` seconds, as `post` does."""
+        if self._watch is not None and not self._is_closing:
+            self._watch.later(delay, self._fed(function))
+
+    def _fed(self, function: Callable[..., None]) -> Callable[..., None]:
+        """Return a function that does the same, and then gives out what has become ready."""
+
+        def call(*args: Any) -> None:
+            with self.lock:
+                try:
+                    function(*args)
+                    self._feed()
+                except Exception as error:
+                    log.exception("the controller of the worker processes failed")
+                    self.internal_error([job.state for job in self._jobs], error)
+
+        return call
+
+    def _wake(self) -> None:
+        if not self._is_closing:
+            self.post(lambda: None)
+
+    def close(self) -> None:
+        if self._watch is None:
+            return
+        with self.lock:
+            self._is_closing = True
+        ended: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._watch.post(lambda: self._end_workers(ended))
+        if threading.current_thread() is not self._watch.thread:
+            ended.result()
+        self._watch.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def leave(self) -> None:
+        """Do as `close`, from wherever the collector or the interpreter's end calls it.
+
+        The loop's thread may be frozen by then, with the lock in its hands.
+        """
+        self._is_closing = True
+        for worker in tuple(self._workers):
+            worker.kill()
+            worker.reap()
+        if self._watch is not None:
+            with contextlib.suppress(RuntimeError):  # `close` was interrupted when this was done
+                self._watch.leave()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _end_workers(self, ended: concurrent.futures.Future[None]) -> None:
+        for worker in tuple(self._workers):
+            worker.kill()
+            worker.end()
+        ended.set_result(None)
+
+    # Workers
+
+    def _start_worker(self) -> None:
+        assert self._watch is not None
+        worker = WorkerProcess(
+            next(self._serial), self._watch.loop, self._fed(self._hear), self._fed(self._gone)
+        )
+        worker.send(
+            "hello",
+            self._max_workers,
+            self._folder,
+            self._witness.identity,
+            self.memory_limit,
+            self._relay.home,
+        )
+        self._workers.append(worker)
+        self.later(_START_SECONDS, lambda: self._check_started(worker))
+
+    def _check_started(self, worker: WorkerProcess) -> None:
+        if worker.identity is None:
+            worker.kill()
+
+    def _gone(self, worker: WorkerProcess) -> None:
+        """Deal with the end of a worker."""
+        self._workers.remove(worker)
+        self._relay.lose(worker)
+        if self._is_closing:
+            return
+        log.info("worker %s is gone: %s", worker.name, worker.reason)
+        self._failed_starts = self._failed_starts + 1 if worker.identity is None else 0
+        for job in list(self._job_of.values()):
+            job.forget(worker)
+        slices, worker.slices = list(worker.slices.values()), {}
+        coroutines, worker.coroutines = worker.coroutines, {}
+        lost = self._holdings.lose(worker)
+        for part in slices:
+            lose_slice(self._attempts, worker, part)
+        for (_, number), coroutine in coroutines.items():
+            lose_coroutine(self._attempts, worker, coroutine.job, number)
+        self._recompute(lost, worker.name, worker.reason)
+        if any(job.suspects for job in self._jobs):  # they are not to run beside coroutines
+            self._start_another()
+        if self._failed_starts >= _MOST_FAILED_STARTS:
+            self._failed_starts = 0
+            self._give_up(f"worker processes end as soon as they start: {worker.reason}")
+
+    def _recompute(self, lost: dict[RunState, list[int]], worker: str | None, reason: str) -> None:
+        """Let values that are gone be computed again, if somebody needs them still."""
+        for state, numbers in lost.items():
+            state.lost([], numbers, worker, reason)
+            if not state.schedule.is_over:
+                self._resume(state)
+
+    def _give_up(self, text: str) -> None:
+        for job in list(self._jobs):
+            job.state.stop(
+                lambda node: WorkerLostError(
+                    f"{text}; {shown(node.label)} had not finished", node=node, label=node.label
+                )
+            )
+
+    # Runs
+
+    def _resume(self, state: RunState) -> None:
+        """Drive a run, for the first time or because something of it is to be computed again."""
+        job = self._job_of.get(state)
+        if job is None:
+            # The same again for a run that is resumed: its values are known by it.
+            serial = self._serial_of.setdefault(state, next(self._serial))
+            job = self._job_of[state] = self._by_serial[serial] = Job(state, serial, self._costs)
+        if job not in self._jobs:
+            self._jobs.append(job)
+
+    def _retire(self) -> None:
+        for job in [job for job in self._jobs if job.schedule.is_over]:
+            self._jobs.remove(job)
+            del self._job_of[job.state]
+            self._shares.forget(job.state)
+            self._packets.forget(job)
+            for worker in self._workers:
+                worker.send("over", job.serial)
+                job.forget(worker)
+
+    def stop(self, state: RunState, running: Iterable[int]) -> None:
+        self.give_up(state, running)
+
+    def give_up(self, state: RunState, numbers: Iterable[int]) -> None:
+        job = self._job_of.get(state)
+        if job is None:
+            return
+        unwanted = set(numbers)
+        if state.schedule.is_over:
+            self._relay.cancel(job.serial)
+        for worker in self._workers:
+            self._overseer.give_up(worker, job, unwanted)
+
+    # What workers say
+
+    def _hear(self, worker: WorkerProcess, message: tuple[Any, ...]) -> None:
+        kind, *rest = message
+        if kind == "ended":
+            run, serial, said = rest
+            part = worker.slices.pop(serial, None)
+            self._report(worker, run, part, said, ())
+            if part is not None:  # nothing should be left
+                self._attempts.take_back(part.job, part.left())
+        elif kind == "report":
+            run, serial, said, back = rest
+            part = worker.slices.get(serial)
+            self._report(worker, run, part, said, back)
+            if worker.timed_out is not None and part is not None and not part.pending:
+                worker.kill()
+        elif kind == "back":
+            serial, numbers = rest
+            part = worker.slices.pop(serial, None)
+            if part is not None:
+                self._attempts.take_back(part.job, numbers)
+        elif kind == "ready":
+            worker.identity, readable = rest
+            self._packets.note_reader(readable)
+            if not is_readable(worker.identity):
+                worker.send("unreadable")
+            self._failed_starts = 0
+        elif kind == "spilled":
+            self._holdings.move(*rest)
+        elif kind == "ask":
+            if self._relay.ask(worker, *rest):
+                self._overseer.make_room(worker)
+        elif kind == "withdraw":
+            self._relay.withdraw(worker, *rest)
+        elif kind == "brought":
+            self._relay.brought(worker, *rest)
+
+    def _report(
+        self,
+        worker: WorkerProcess,
+        run: int,
+        part: Slice | None,
+        said: Sequence[Any],
+        back: Sequence[int],
+    ) -> None:
+        job = self._by_serial.get(run)
+        if job is None or job.state.defunct is not None:
+            for number, place in said[3]:
+                self._holdings.drop((run, number), worker, place)
+            return
+        report(self._holdings, self._attempts, worker, job, part, said, back)
+        self._recompute(unreadable(job, said[5]), None, "its value could not be read")
+
+    # Feeding
+
+    def _feed(self) -> None:
+        """Give ready nodes to workers that have room, in turn from each run."""
+        if self._is_closing:
+            return
+        self._holdings.flush()
+        self._relay.flush()
+        self._retire()
+        while self._jobs:
+            if not any(self._give(job) for job in tuple(self._jobs)):
+                break
+            self._jobs.rotate(-1)
+        if self._jobs:
+            self._overseer.look_soon(self._look)
+            self._start_more()
+
+    def _look(self) -> None:
+        idle = any(worker.is_idle for worker in self._workers)
+        is_room = idle or self._may_start
+        self._overseer.look(self._workers, is_room=is_room)
+
+    def _start_more(self) -> None:
+        """Start another worker if there is something to do and nobody to do it."""
+        wanted = any(job.schedule.has_ready or job.assigned for job in self._jobs)
+        starting = any(worker.identity is None for worker in self._workers)
+        idle = any(worker.is_idle for worker in self._workers)
+        if not (starting or idle) and (wanted or not self._workers):
+            self._start_another()
+
+    @property
+    def _may_start(self) -> bool:
+        """Whether another worker may be started: those that wait leave their places to others."""
+        return len(self._workers) - self._relay.count_blocked() < self._max_workers
+
+    def _start_another(self) -> None:
+        if self._may_start:
+            try:
+                self._start_worker()
+            except OSError as error:
+                if not self._workers:
+                    self._give_up(f"no worker process can be started: {error}")
+
+    def _give(self, job: Job) -> bool:
+        """Give a slice of one run to a worker; return whether that was possible."""
+        # The worker that is asked first may leave nodes to one that has their inputs.
+        return self._give_to(self._placing.worker_with_room(self._workers), job) or self._give_to(
+            self._placing.worker_with_room(list(job.assigned)), job
+        )
+
+    def _give_to(self, worker: WorkerProcess | None, job: Job) -> bool:
+        if worker is None:
+            return False
+        chosen = self._placing.choose(job, worker, self._workers, self._attempts.begin)
+        if chosen.coroutines:
+            self._send_coroutines(job, worker, chosen.coroutines)
+        if chosen.numbers:
+            self._send(job, worker, chosen.numbers, chosen.seconds)
+        return bool(chosen.numbers or chosen.coroutines)
+
+    def _send(self, job: Job, worker: WorkerProcess, numbers: list[int], seconds: float) -> None:
+        packet, numbers = self._pack(job, worker, numbers)
+        if not numbers:
+            return
+        serial = next(self._serial)
+        part = Slice(job, serial, numbers, packet.holds, seconds)
+        if not worker.slices:
+            worker.since = time.monotonic()
+        worker.slices[serial] = part
+        observed = job.state.events is not None
+        stamps = observed or job.has_timeouts
+        # What is not known to be quick is reported at once, before the next one begins.
+        patience = _PATIENCE if job.is_known else 0.0
+        columns = to_columns(packet.entries)
+        worker.send("slice", job.serial, serial, columns, packet.given, patience, observed, stamps)
+        if job.has_timeouts:
+            self._overseer.watch(worker, part)
+
+    def _pack(self, job: Job, worker: WorkerProcess, numbers: list[int]) -> tuple[Any, list[int]]:
+        packet, failed = self._packets.pack(job, worker, numbers)
+        for number, error in failed:
+            self._attempts.end(job, [number])
+            self._attempts.fail(job, number, Failure(error, "", None))
+        sent = [entry[0] for entry in packet.entries]
+        lost = {number for number, _ in failed}
+        if len(sent) + len(lost) < len(numbers):  # they need what is lost at the moment
+            kept = lost.union(sent)
+            job.schedule.put_back([number for number in numbers if number not in kept])
+        return packet, sent
+
+    def _send_coroutines(self, job: Job, worker: WorkerProcess, numbers: list[int]) -> None:
+        packet, numbers = self._pack(job, worker, numbers)
+        if not numbers:
+            return
+        for number in numbers:
+            worker.coroutines[job.serial, number] = Coroutine(job, packet.holds, time.time())
+        nodes = job.state.plan.nodes
+        timeouts = {
+            n: (t, shown(nodes[n].label)) for n in numbers if (t := job.timeout(n)) is not None
+        }
+        observed = job.state.events is not None
+        worker.send("coroutines", job.serial, packet.entries, packet.given, timeouts, observed)
+
+    # Values
+
+    def hold(self, value: Any) -> Any:
+        return (
+            value
+            if is_atom(value)
+            else Given(value, (0, next(self._serial)), self._holdings.release)
+        )
+
+    def adopt(self, future: NodeFuture[Any]) -> Any:
+        state = future._checked()
+        if state.owner is not self:
+            return self.hold(future.fetch())
+        return state.values[future._number]
+
+    def fetch(self, state: RunState, number: int, timeout: float | None) -> Any:
+        return fetch(self, state, number, timeout)
+
+
+def _check_descriptors() -> None:
+    """Raise OSError if there are none left for an event loop.
+
+    One that asyncio could not make, for want of them, complains on stderr when it goes.
+    """
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            for descriptor in os.pipe():
+                stack.callback(os.close, descriptor)

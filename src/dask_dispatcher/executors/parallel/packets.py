@@ -1,0 +1,206 @@
+"""`Packets`: all that a worker needs in order to run some nodes, in one message."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ...errors import SerializationError, shown
+from ..slices.carrying import ATOMS, SMALL
+from .places import Place, in_file, in_memory
+from .values import Copy, Given, Held, Pickled
+
+if TYPE_CHECKING:
+    from ..slices.carrying import Dumped
+    from ..slices.packing import Entry
+    from .job import Job
+    from .memory import Identity
+    from .process import WorkerProcess
+
+__all__ = ["Packet", "Packets"]
+
+Failed = list[tuple[int, Exception]]
+
+
+class Packet:
+    """What is sent.
+
+    Attributes
+    ----------
+    entries : list of Entry
+    given : tuple
+        Functions; atoms by number; pickled values by number; numbers, keys and places of large
+        values.
+    holds : list
+        What must stay where it is until the worker has answered.
+    """
+
+    __slots__ = ("entries", "given", "holds")
+
+    def __init__(self, entries: list[Entry], given: tuple[Any, ...], holds: list[Any]) -> None:
+        self.entries = entries
+        self.given = given
+        self.holds = holds
+
+
+class Packets:
+    """Packs nodes for workers.
+
+    Parameters
+    ----------
+    identity : Identity
+        Of the program's process, where large literals are.
+    folder : str
+        For files, where workers cannot read the program's memory.
+    release : callable
+        Told of copies that nobody needs any more.
+    """
+
+    def __init__(self, identity: Identity, folder: str, release: Callable[[Copy], None]) -> None:
+        self._identity = identity
+        self._folder = folder
+        self._release = release
+        self._is_readable = True
+
+    def note_reader(self, can_read: bool) -> None:
+        """Note whether a worker can read the program's memory."""
+        self._is_readable = self._is_readable and can_read
+
+    def pack(self, job: Job, worker: WorkerProcess, numbers: list[int]) -> tuple[Packet, Failed]:
+        """Pack nodes of one run for one worker.
+
+        Returns
+        -------
+        packet : Packet
+            Without the nodes that cannot travel, and without those that need a value which is lost
+            at the moment.
+        failed : list of (int, Exception)
+            The nodes that cannot travel.
+        """
+        packed, failed = job.packer.pack(numbers)
+        entries = packed.entries
+        atoms: dict[int, Any] = {}
+        pickled = packed.small
+        places: list[tuple[int, Any, Place]] = []
+        holds: list[Any] = []
+        missing: dict[int, Exception | None] = {}
+        values = job.state.values
+        for need in packed.needs:
+            value = values[need]
+            if type(value) in ATOMS:  # as nearly all are, of a graph of tiny calls
+                atoms[need] = value
+            elif isinstance(value, Pickled):
+                pickled[need] = value.data
+            elif isinstance(value, Held):
+                if value.source is None:
+                    missing[need] = None
+                else:
+                    # A worker that has it already, or made it, takes its own.
+                    value.note_copy(worker, self._release)
+                    places.append((need, value.key, value.source.place))
+                    holds.append((value, value.source))
+            elif isinstance(value, Given):
+                try:
+                    self._give(value, need, worker, pickled, places, holds)
+                except Exception as error:
+                    missing[need] = error
+            else:
+                atoms[need] = value
+        for literal in dict.fromkeys(packed.large):
+            try:
+                places.append((literal, (job.serial, literal), self._literal(job, literal)))
+            except OSError as error:
+                missing[literal] = error
+        if missing:
+            entries, more = self._without(job, entries, missing)
+            failed = [*failed, *more]
+        # Only those that go with entries: a packet without any is never sent.
+        targets = {entry[1] for entry in entries} if missing else packed.functions
+        functions, entries, more = self._functions(job, worker, targets, entries)
+        return Packet(entries, (functions, atoms, pickled, places), holds), [*failed, *more]
+
+    def _give(
+        self,
+        given: Given,
+        number: int,
+        worker: WorkerProcess,
+        pickled: dict[int, bytes],
+        places: list[tuple[int, Any, Place]],
+        holds: list[Any],
+    ) -> None:
+        data, buffers = given.dumped()
+        if not buffers and len(data) <= SMALL:
+            pickled[number] = data
+            return
+        if given.place is None:
+            given.place = self._own_place((data, buffers))
+        given.note_copy(worker)
+        places.append((number, given.key, given.place))
+        holds.append(given)
+
+    def _literal(self, job: Job, literal: int) -> Place:
+        place = job.places.get(literal)
+        if place is None:
+            place = job.places[literal] = self._own_place(job.packer.large[literal])
+        return place
+
+    def _own_place(self, dumped: Dumped) -> Place:
+        if self._is_readable:
+            return in_memory(self._identity, dumped)
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        return in_file(self._folder, dumped)
+
+    def forget(self, job: Job) -> None:
+        """Let the literals of a run that is over go."""
+        for place in job.places.values():
+            if place[0] == "file":
+                os.unlink(place[1])
+        job.places.clear()
+
+    def _without(
+        self, job: Job, entries: list[Entry], missing: dict[int, Exception | None]
+    ) -> tuple[list[Entry], Failed]:
+        """Leave out the nodes that take something that is missing, and what follows on them."""
+        needs = job.state.plan.needs
+        kept, failed, gone = [], [], set(missing)
+        for entry in entries:
+            number = entry[0]
+            literals = [
+                arg for place, arg in enumerate(entry[2]) if place in entry[3] and arg in gone
+            ]
+            absent = [need for need in needs[number] if need in gone] + literals
+            if not absent:
+                kept.append(entry)
+                continue
+            gone.add(number)
+            error = next((e for n in absent if (e := missing.get(n)) is not None), None)
+            if error is not None:
+                failed.append((number, error))
+        return kept, failed
+
+    def _functions(
+        self, job: Job, worker: WorkerProcess, targets: set[int], entries: list[Entry]
+    ) -> tuple[list[tuple[int, bytes]], list[Entry], Failed]:
+        functions, failed = [], {}
+        for target in targets:
+            try:
+                functions += job.functions_for(worker, {target})
+            except SerializationError as error:
+                failed[target] = error
+        if not failed:
+            return functions, entries, []
+        kept = [entry for entry in entries if entry[1] not in failed]
+        lost = [
+            (entry[0], self._named(job, *entry[:2], failed))
+            for entry in entries
+            if entry[1] in failed
+        ]
+        return functions, kept, lost
+
+    def _named(self, job: Job, number: int, target: int, failed: dict[int, Any]) -> Exception:
+        node = job.state.plan.nodes[number]
+        text = f"{shown(node.label)} cannot travel to a worker: {failed[target]}"
+        error = SerializationError(text, node=node, label=node.label)
+        error.__cause__ = failed[target].__cause__
+        return error

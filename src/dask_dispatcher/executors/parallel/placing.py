@@ -1,0 +1,208 @@
+"""`Placing`: which nodes go to which worker next.
+
+A node goes where most of the bytes it takes are, unless that worker has so much to do that moving
+them is quicker. Nodes that are alike, cheap and take nothing large, which are nearly all of a graph
+of tiny calls, are not looked at one by one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple
+
+from .slices import is_late
+from .values import Given, Held
+
+if TYPE_CHECKING:
+    from .job import Job
+    from .process import WorkerProcess
+
+__all__ = ["Chosen", "Placing"]
+
+_TARGET = 0.005  # seconds that a slice is to take
+_SHORT = 0.005  # seconds of work a worker may have when it is given more
+_UNKNOWN = _TARGET / 8  # seconds that a call of which nothing is known is counted for
+_USUAL = 0.01  # seconds that a slice is counted for of which nothing is known
+_BYTES_A_SECOND = 2e9  # from one process's memory to another's
+_MOVE = 0.0005  # seconds that a move takes at least
+
+
+class Chosen(NamedTuple):
+    """Nodes for one worker, and what they are expected to cost."""
+
+    numbers: list[int]
+    coroutines: list[int]
+    seconds: float
+
+
+class _Pick:
+    """Picks, of some begun nodes, those that one worker is to run; looks at them one by one.
+
+    Parameters
+    ----------
+    job : Job
+    worker : WorkerProcess
+    begin : callable
+        Takes the resources of a node; returns False if it has to wait for them.
+    better : callable
+        Returns the worker where a node had better run, if that is another one.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        worker: WorkerProcess,
+        begin: Callable[[Job, int], bool],
+        better: Callable[[int], WorkerProcess | None],
+    ) -> None:
+        self.numbers: list[int] = []
+        self.coroutines: list[int] = []
+        self.seconds = 0.0
+        self.back: list[int] = []
+        """Nodes that were to follow others, which are not in this slice."""
+        self._job = job
+        self._worker = worker
+        self._begin = begin
+        self._better = better
+        self._elsewhere: set[int] = set()
+        self._is_full = False
+        self._is_risky = False  # it may take down what runs beside it
+
+    def looks_at(self, number: int) -> bool:
+        """Deal with a node; return False if it is to be left, with all that come after it."""
+        job = self._job
+        if self._elsewhere and not self._elsewhere.isdisjoint(job.state.plan.needs[number]):
+            self.back.append(number)
+            self._elsewhere.add(number)
+            return True
+        if number in job.coroutines:
+            if self._is_risky:
+                return False
+            self._elsewhere.add(number)
+            if self._begin(job, number):
+                self.coroutines.append(number)
+            return True
+        alone = job.is_alone(number)
+        if self._is_full or (alone and (self.numbers or self._worker.slices)):
+            return False
+        if not self._goes_elsewhere(number):
+            self.numbers.append(number)
+            cost = job.seconds(number)
+            self.seconds += _UNKNOWN if cost is None else cost
+            self._is_full = alone or self.seconds >= _TARGET
+            self._is_risky = number in job.suspects
+        return True
+
+    def _goes_elsewhere(self, number: int) -> bool:
+        is_special = self._job.held or number in self._job.suspects
+        better = self._better(number) if is_special else None
+        if better is not None:
+            self._job.assign(number, better)
+        if better is not None or not self._begin(self._job, number):
+            self._elsewhere.add(number)
+            return True
+        return False
+
+
+class Placing:
+    """The policy; it keeps nothing."""
+
+    def worker_with_room(self, workers: Sequence[WorkerProcess]) -> WorkerProcess | None:
+        """Return the worker that is to be given something next, if any has room."""
+        best = None
+        for worker in workers:
+            if not worker.is_open or not self._has_room(worker):
+                continue
+            if best is None or len(worker.slices) < len(best.slices):
+                best = worker
+        return best
+
+    def _has_room(self, worker: WorkerProcess) -> bool:
+        if not worker.slices:
+            return True
+        if len(worker.slices) > 1:
+            return False
+        (part,) = worker.slices.values()
+        return part.seconds <= _SHORT and not part.is_nudged and not part.job.suspects
+
+    def choose(
+        self,
+        job: Job,
+        worker: WorkerProcess,
+        workers: Sequence[WorkerProcess],
+        begin: Callable[[Job, int], bool],
+    ) -> Chosen:
+        """Take nodes of a run for a worker.
+
+        Parameters
+        ----------
+        job : Job
+        worker : WorkerProcess
+        workers : sequence of WorkerProcess
+            All there are.
+        begin : callable
+            Takes the resources of a node; returns False if it has to wait for them.
+        """
+        if job.is_even:
+            numbers = job.schedule.take(job.limit, follow=True)
+            numbers.reverse()
+            return Chosen(numbers, [], len(numbers) * _TARGET / job.limit)
+        waiting = self._next(job, worker)
+        if job.suspects:  # first, while no coroutines run that would be lost with the worker
+            waiting.sort(key=lambda number: number not in job.suspects)
+        pick = _Pick(
+            job, worker, begin, lambda number: self._better_place(job, number, worker, workers)
+        )
+        looked_at = sum(1 for _ in takewhile(pick.looks_at, waiting))
+        job.schedule.put_back([*pick.back, *waiting[looked_at:]])
+        return Chosen(pick.numbers, pick.coroutines, pick.seconds)
+
+    def _next(self, job: Job, worker: WorkerProcess) -> list[int]:
+        mine = job.take_assigned(worker)
+        if mine:
+            return mine
+        taken = job.schedule.take(job.limit, follow=True)
+        if taken:
+            taken.reverse()
+            return taken
+        return job.steal_assigned()
+
+    def _better_place(
+        self, job: Job, number: int, worker: WorkerProcess, workers: Sequence[WorkerProcess]
+    ) -> WorkerProcess | None:
+        """Return another worker where a node would begin sooner, its inputs being there.
+
+        Or, of one that may take its worker down, where nothing else would be lost.
+        """
+        if number in job.suspects:
+            return self._spare(workers) if worker.coroutines else None
+        held: dict[WorkerProcess, int] = {}
+        total = 0
+        for need in job.state.plan.needs[number]:
+            value = job.state.values[need]
+            if isinstance(value, (Held, Given)):
+                size = value.size if isinstance(value, Held) else 0
+                total += size
+                for holder in value.copies:
+                    held[holder] = held.get(holder, 0) + size
+        if not held:
+            return None
+        best = max((w for w in held if w in workers), key=held.__getitem__, default=None)
+        if best is None or best is worker or held[best] <= held.get(worker, 0):
+            return None
+        moving = _MOVE + (total - held.get(worker, 0)) / _BYTES_A_SECOND
+        return best if self._load(job, best) < moving else None
+
+    def _spare(self, workers: Sequence[WorkerProcess]) -> WorkerProcess | None:
+        """Return a worker without coroutines, perhaps one that is just starting."""
+        free = (worker for worker in workers if not worker.coroutines)
+        return next((worker for worker in free if worker.timed_out is None), None)
+
+    def _load(self, job: Job, worker: WorkerProcess) -> float:
+        """Return the seconds of work that a worker has been given, roughly."""
+        if is_late(worker.slices.values()):  # nobody knows when it ends
+            return math.inf
+        given = sum(part.seconds or _USUAL for part in worker.slices.values())
+        return given + sum(job.seconds(n) or _USUAL for n in job.assigned.get(worker, ()))

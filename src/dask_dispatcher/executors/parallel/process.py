@@ -1,0 +1,242 @@
+"""`WorkerProcess`: one worker as the controller sees it: started, talked to, killed, buried."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .channel import FrameReader, framed
+
+if TYPE_CHECKING:
+    from .memory import Identity
+    from .slices import Coroutine, Slice
+
+__all__ = ["WorkerProcess"]
+
+_CELL = 4
+_NODE, _BEGAN, _SLICE, _ENDED = range(_CELL)
+_PATIENCE = 1.0  # seconds for the system to say how a process ended that has closed its channel
+
+_PROGRAM = (
+    "import sys; sys.path[:] = {path!r}; "
+    "from dask_dispatcher.executors.parallel.worker import main; main({channel}, {cell})"
+)
+
+
+class WorkerProcess:
+    """A worker process and its channel.
+
+    It is started from the thread of the event loop, which outlives it: the system kills a worker
+    when the thread that started it ends.
+
+    Parameters
+    ----------
+    serial : int
+    loop : asyncio.AbstractEventLoop
+    hear : callable
+        Called with the worker and each of its messages, in the loop's thread.
+    gone : callable
+        Called with the worker, once, when its process has ended.
+
+    Raises
+    ------
+    OSError
+        If it cannot be started.
+    """
+
+    def __init__(
+        self,
+        serial: int,
+        loop: asyncio.AbstractEventLoop,
+        hear: Callable[[WorkerProcess, tuple[Any, ...]], None],
+        gone: Callable[[WorkerProcess], None],
+    ) -> None:
+        self.serial = serial
+        self.identity: Identity | None = None
+        self.slices: dict[int, Slice] = {}
+        """What it has been given and has not ended, by serial, in order."""
+        self.coroutines: dict[tuple[int, int], Coroutine] = {}
+        """Coroutine nodes under way, by run and number."""
+        self.since = time.monotonic()
+        """When it was last heard of, or was given something after it had nothing to do."""
+        self.is_gone = False
+        self.timed_out: tuple[int, int] | None = None
+        """The run and the node because of which it is about to be killed."""
+        self._loop = loop
+        self._hear = hear
+        self._gone = gone
+        self._frames = FrameReader()
+        self._transport: asyncio.Transport | None = None
+        self._unsent = bytearray()
+        self._pidfd = -1
+        self._cell: memoryview
+        self._socket: socket.socket
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        ours, theirs = socket.socketpair()
+        with contextlib.ExitStack() as stack:
+            stack.callback(theirs.close)
+            failed = stack.enter_context(contextlib.ExitStack())
+            failed.callback(ours.close)
+            ours.setblocking(False)
+            self._socket = ours
+            cell = _shared_file()
+            stack.callback(os.close, cell)
+            self._cell = memoryview(mmap.mmap(cell, _CELL * 8)).cast("q")
+            self._cell[_NODE] = self._cell[_SLICE] = self._cell[_ENDED] = -1
+            program = _PROGRAM.format(path=sys.path, channel=theirs.fileno(), cell=cell)
+            process = subprocess.Popen(
+                [sys.executable, *subprocess._args_from_interpreter_flags(), "-c", program],  # type: ignore[attr-defined]
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), cell),
+                start_new_session=True,
+            )
+            failed.pop_all()
+        self._watch(process, ours)
+        return process
+
+    def _watch(self, process: subprocess.Popen[bytes], ours: socket.socket) -> None:
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                self._pidfd = os.pidfd_open(process.pid)
+                self._loop.add_reader(self._pidfd, self.end)
+        self._loop.create_task(self._connect(ours))
+
+    async def _connect(self, ours: socket.socket) -> None:
+        worker = self
+
+        class Protocol(asyncio.Protocol):
+            def data_received(self, data: bytes) -> None:
+                worker.since = time.monotonic()
+                for message in worker._frames.feed(data):
+                    worker._hear(worker, message)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                worker.end()
+
+        transport, _ = await self._loop.create_unix_connection(Protocol, sock=ours)
+        self._transport = transport
+        transport.write(self._unsent)
+        self._unsent = bytearray()
+        if self.is_gone:
+            transport.abort()
+
+    def send(self, *message: Any) -> None:
+        """Send a message; never waits."""
+        if self.is_gone:
+            return
+        if self._transport is None:
+            self._unsent += framed(message)
+        else:
+            self._transport.write(framed(message))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def name(self) -> str:
+        """What errors and events call it."""
+        return f"process {self.pid}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has started, and goes on."""
+        return self.identity is not None and self.timed_out is None and not self.is_gone
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has nothing to run but coroutines."""
+        return self.is_open and not self.slices
+
+    # The cell
+
+    def node_of(self, serial: int) -> int | None:
+        """Return which node of a slice is or was under way last.
+
+        -1 if none of it has begun; None if the slice has ended.
+        """
+        if self._cell[_ENDED] >= serial:
+            return None
+        return self._cell[_NODE] if self._cell[_SLICE] == serial else -1
+
+    def seconds_in_node(self) -> float:
+        """Return how long the node under way has been running, in a slice that has timeouts."""
+        return (time.monotonic_ns() - self._cell[_BEGAN]) / 1e9
+
+    # Its end
+
+    def kill(self) -> None:
+        """Kill it, with all processes that its nodes have started in its group."""
+        if not self.is_gone:
+            with contextlib.suppress(OSError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def reap(self) -> None:
+        """Wait for the end of a process that has been killed."""
+        self._process.wait()
+
+    def end(self) -> None:
+        """Bury it once its process has ended, or its channel has."""
+        if self.is_gone:
+            return
+        self.is_gone = True
+        if self._pidfd >= 0:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PATIENCE)
+        with contextlib.suppress(OSError):  # what its nodes have left behind
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        self._hear_last()
+        if self._transport is not None:
+            self._transport.abort()
+        try:
+            self._gone(self)
+        finally:
+            self._cell.release()
+
+    def _hear_last(self) -> None:
+        """Read what it has said before its end; the loop may have been told of the end first."""
+        with contextlib.suppress(OSError):  # all is read, or the transport has closed the socket
+            while data := self._socket.recv(1 << 18):
+                for message in self._frames.feed(data):
+                    self._hear(self, message)
+
+    @property
+    def reason(self) -> str:
+        """How the process ended, in words."""
+        code = self._process.returncode
+        if code is None:
+            return "it is still running"
+        if code >= 0:
+            return f"exit code {code}"
+        try:
+            return f"killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"killed by signal {-code}"
+
+    def __repr__(self) -> str:
+        return f"<WorkerProcess {self.pid}: {'gone' if self.is_gone else len(self.slices)}>"
+
+
+def _shared_file() -> int:
+    if hasattr(os, "memfd_create"):
+        cell = os.memfd_create("dask-dispatcher-cell")
+    else:
+        cell, path = tempfile.mkstemp(prefix="dask-dispatcher-")
+        os.unlink(path)
+    os.ftruncate(cell, _CELL * 8)
+    return cell

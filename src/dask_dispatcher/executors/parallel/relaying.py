@@ -1,0 +1,264 @@
+"""`Relay`: the controller's end of `asking.WorkerLink`s: hands their requests to the books.
+
+All is called on the event loop's thread, but for what the desk calls: answers, which may come from
+any thread, and finalizers of items.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+import pickle
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+from ...deferred.desk import Desk, carrier, desk
+from ...deferred.links import Answer, Caller, Here, Ref, Request, current_link, home
+from ...errors import DeferredError, DeferredLostError, RunCancelledError
+from ..slices.carrying import SMALL, Carried, Dumped, dump, dump_error, load
+from .memory import GoneError
+from .places import Place, bring, in_file
+
+if TYPE_CHECKING:
+    from .process import WorkerProcess
+
+__all__ = ["Relay"]
+
+MOST_WAITING = 64
+"""Nodes that may wait at once; each keeps a process."""
+
+_ITEMS = frozenset({"get", "fetch"})
+
+
+class Placed:
+    """An item in a worker; it is let go there when nobody refers to this any more."""
+
+    def __init__(
+        self, worker: WorkerProcess, key: int, place: Place, release: Callable[..., None]
+    ) -> None:
+        self.holder: Hashable = worker.name
+        self.identity = worker.identity
+        self.key = key
+        self.place = place
+        self._worker = worker
+        self._release = release
+
+    def bring(self) -> Any:
+        try:
+            return load(*bring(self.place))
+        except GoneError:
+            raise DeferredLostError(f"the value is lost: {self.holder} is gone") from None
+
+    def __del__(self) -> None:
+        self._release(self._worker, self.key, self.place)
+
+
+class _Filed:
+    """A large value of the program's, in a file for a worker to read."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(self.place[1])
+
+
+class _Asked:
+    """A request under way."""
+
+    __slots__ = ("blocks", "carrier", "run", "ticket", "verb")
+
+    def __init__(self, verb: str, run: Any, blocks: bool) -> None:
+        self.verb = verb
+        self.run = run
+        self.blocks = blocks
+        self.carrier: Any = None
+        self.ticket: Any = None
+
+
+class Relay:
+    """The deferred references of one engine's workers.
+
+    Parameters
+    ----------
+    folder : str
+        For large values of the program's.
+    post : callable
+        Calls a function soon, on the loop's thread.
+    """
+
+    def __init__(self, folder: str, post: Callable[[Callable[[], None]], None]) -> None:
+        self._folder = folder
+        self._post = post
+        # Who made the executor may itself be a node, with a way home of its own.
+        self._context = contextvars.copy_context()
+        link = current_link()
+        self.home = home() if link is None else link.home
+        self._name = os.urandom(8).hex()
+        self._asked: dict[tuple[WorkerProcess, int], _Asked] = {}
+        self._lent: dict[tuple[WorkerProcess, int], Any] = {}
+        self._released: deque[tuple[WorkerProcess, int, Place]] = deque()
+        self._thread: threading.Thread | None = None
+
+    # What workers say
+
+    def ask(
+        self,
+        worker: WorkerProcess,
+        ticket: int,
+        ref: tuple[Any, ...],
+        verb: str,
+        item: Any,
+        who: tuple[Any, ...],
+        blocks: bool,
+    ) -> bool:
+        """Hand on a request; return whether the worker waits now, and blocks with it."""
+        self._thread = threading.current_thread()
+        asked = _Asked(verb, who[0], blocks)
+        self._asked[worker, ticket] = asked
+        try:
+            asked.carrier = self._context.run(carrier, Ref(*ref))
+            request = Request(
+                Ref(*ref),
+                verb,
+                self._taken_in(worker, item, asked.carrier, verb, ref),
+                Caller((self._name, *who[:2]), who[2:]),
+            )
+            asked.ticket = asked.carrier.ask(
+                request, lambda answer: self._reply(worker, ticket, answer)
+            )
+        except Exception as error:
+            self._answer(worker, ticket, Answer(error=error))
+        if (worker, ticket) not in self._asked:
+            return False
+        if blocks and self.count_blocked() > MOST_WAITING:
+            self._withdraw(asked, DeferredError(_TOO_MANY))
+            return False
+        return blocks
+
+    def _taken_in(
+        self, worker: WorkerProcess, item: Any, carrier: Any, verb: str, ref: tuple[Any, ...]
+    ) -> Any:
+        if verb != "put":
+            return None
+        kind, *what = item
+        if kind == "atom":
+            found: Any = Here(*what)
+        elif kind == "bytes":
+            found = Carried(*what)
+        else:
+            key, place = what
+            found = Placed(worker, key, place, self._release)
+        if isinstance(carrier, Desk):
+            return found
+        # The books are further up: what is put must be where those can reach it.
+        return carrier.pack(found.bring(), stays=not Ref(*ref).is_channel)
+
+    def withdraw(self, worker: WorkerProcess, ticket: int, error: bytes) -> None:
+        """End a wait."""
+        asked = self._asked.get((worker, ticket))
+        if asked is not None:
+            self._withdraw(asked, pickle.loads(error))
+
+    def brought(self, worker: WorkerProcess, ticket: int) -> None:
+        """Let go of what a worker has read by now."""
+        self._lent.pop((worker, ticket), None)
+
+    def cancel(self, run: int) -> None:
+        """End the waits of a run's nodes."""
+        for asked in [asked for asked in self._asked.values() if asked.run == run]:
+            self._withdraw(
+                asked, RunCancelledError("the run that this node belongs to was stopped")
+            )
+
+    def _withdraw(self, asked: _Asked, error: BaseException) -> None:
+        if asked.carrier is not None:
+            asked.carrier.withdraw(asked.ticket, error)
+
+    def lose(self, worker: WorkerProcess) -> None:
+        """Note that a worker is gone, with what it held and what it waited for."""
+        for key in [key for key in self._asked if key[0] is worker]:
+            self._withdraw(self._asked.pop(key), DeferredError("its process is gone"))
+        for key in [key for key in self._lent if key[0] is worker]:
+            del self._lent[key]
+        desk().lose(worker.name)
+
+    def count_blocked(self) -> int:
+        """Return how many workers wait."""
+        return len(self.blocked())
+
+    def blocked(self) -> set[WorkerProcess]:
+        """Return the workers whose main threads wait."""
+        return {worker for (worker, _), asked in self._asked.items() if asked.blocks}
+
+    # Answers
+
+    def _reply(self, worker: WorkerProcess, ticket: int, answer: Answer) -> None:
+        if threading.current_thread() is self._thread:
+            self._answer(worker, ticket, answer)
+        else:
+            self._post(lambda: self._answer(worker, ticket, answer))
+
+    def _answer(self, worker: WorkerProcess, ticket: int, answer: Answer) -> None:
+        asked = self._asked.pop((worker, ticket), None)
+        if asked is None:  # the worker is gone; what it would have got goes with it
+            return
+        value, error = answer
+        if error is None and asked.verb in _ITEMS:
+            try:
+                value = self._for_worker(worker, ticket, asked, value)
+            except Exception as broken:
+                error = broken
+        elif type(value) is not bool and type(value) is not int:
+            value = None
+        if error is not None:
+            worker.send("answer", ticket, None, dump_error(error))
+        else:
+            worker.send("answer", ticket, value, None)
+
+    def _for_worker(
+        self, worker: WorkerProcess, ticket: int, asked: _Asked, item: Any
+    ) -> tuple[Any, ...]:
+        if isinstance(item, Carried):
+            return "bytes", item.data
+        if isinstance(item, Placed):
+            self._lent[worker, ticket] = item
+            return "place", ticket, item.identity, item.key, item.place
+        value = asked.carrier.unpack(item)
+        dumped = dump(value, "what was put")
+        pickled, buffers = dumped
+        if not buffers and len(pickled) <= SMALL:
+            return "bytes", pickled
+        lent = self._lent[worker, ticket] = self._filed(dumped)
+        return "place", ticket, None, 0, lent.place
+
+    def _filed(self, dumped: Dumped) -> _Filed:
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        return _Filed(in_file(self._folder, dumped))
+
+    # What nobody needs any more
+
+    def _release(self, worker: WorkerProcess, key: int, place: Place) -> None:
+        """Note that an item may go; called anywhere."""
+        self._released.append((worker, key, place))
+        if len(self._released) == 1:
+            self._post(lambda: None)
+
+    def flush(self) -> None:
+        """Tell workers what to let go of, and remove files."""
+        while self._released:
+            worker, key, place = self._released.popleft()
+            worker.send("let go", (key,))
+            if place[0] == "file":
+                with contextlib.suppress(OSError):
+                    os.unlink(place[1])
+
+
+_TOO_MANY = (
+    f"more than {MOST_WAITING} nodes wait for deferred references, and each keeps a process; use "
+    "dependencies, or coroutine nodes that await the references"
+)

@@ -1,0 +1,94 @@
+"""`Slice` and `Coroutine`: what a worker has been given to run, until it has said all about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .job import Job
+
+__all__ = ["Coroutine", "Slice", "is_late"]
+
+
+class Slice:
+    """Nodes given to one worker.
+
+    Parameters
+    ----------
+    job : Job
+    serial : int
+    numbers : list of int
+        In the order in which they run.
+    holds : list
+        What the worker has been told of, which must stay where it is meanwhile.
+    seconds : float
+        How long it is expected to take.
+
+    Attributes
+    ----------
+    pending : set of int
+        The nodes of which nothing has been heard.
+    is_nudged : bool
+        It takes longer than expected; its worker has been asked for what it has not begun.
+    announced : int or None
+        The node of which observers have been told that it is under way.
+    """
+
+    __slots__ = (
+        "announced",
+        "holds",
+        "is_nudged",
+        "job",
+        "numbers",
+        "pending",
+        "seconds",
+        "serial",
+    )
+
+    def __init__(
+        self, job: Job, serial: int, numbers: list[int], holds: list[Any], seconds: float
+    ) -> None:
+        self.job = job
+        self.serial = serial
+        self.numbers = numbers
+        self.pending = set(numbers)
+        self.holds = holds
+        self.seconds = seconds
+        self.is_nudged = False
+        self.announced: int | None = None
+
+    def left(self) -> list[int]:
+        """Return the pending nodes in the order in which they run."""
+        pending = self.pending
+        return [number for number in self.numbers if number in pending]
+
+    def note(self, numbers: Iterable[int]) -> None:
+        """Note that something has been heard of nodes."""
+        self.pending.difference_update(numbers)
+
+
+def is_late(slices: Iterable[Slice]) -> bool:
+    """Return whether any of a worker's slices takes much longer than expected."""
+    return any(part.is_nudged for part in slices)
+
+
+class Coroutine:
+    """A coroutine node given to a worker.
+
+    Parameters
+    ----------
+    job : Job
+    holds : list
+        What must stay where it is meanwhile.
+    began : float
+        When it was given, in seconds since the epoch.
+    """
+
+    __slots__ = ("began", "holds", "is_announced", "job")
+
+    def __init__(self, job: Job, holds: list[Any], began: float) -> None:
+        self.job = job
+        self.holds = holds
+        self.began = began
+        self.is_announced = False

@@ -1,0 +1,321 @@
+"""The worker process: runs slices, keeps large values, answers while it is busy.
+
+::
+
+    [channel thread] reads --slices--> inbox --> [main thread] runs --reports--> channel
+           |
+           | give back, free, withdraw: at once
+           +-- coroutine nodes -------------> [loop thread] --reports--> channel
+
+It is started as ``python -c`` with three inherited descriptors' numbers: of the channel, of the
+cell, and nothing else; all it needs to know comes in the first message. It ends, with all processes
+it has started, when its channel does.
+
+The cell
+--------
+Three integers in memory shared with the controller: the node under way (-1: none of this slice
+yet), when it began (nanoseconds of the monotonic clock, where timeouts ask for it), the serial of
+the slice under way, and that of the last slice that ran to its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import os
+import queue
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ...deferred.links import set_process_link
+from ..slices.columns import from_columns
+from ..slices.packing import Entry
+from ..slices.running import Kept, Lazy, SliceRunner, Values
+from .asking import WorkerLink
+from .channel import Channel
+from .coroutines import CoroutineRunner
+from .functions import Functions
+from .memory import Witness, allow_readers, is_readable
+from .places import Place
+from .store import Store, memory_limit
+
+__all__ = ["CELL", "main"]
+
+CELL = 4
+"""Integers in the cell: node, began, slice under way, slice ended."""
+_NODE, _, _SLICE, _ENDED = range(CELL)
+
+_MEMORY_SHARE = 0.6  # of the machine's, that all workers together may fill with values
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Worker:
+    """The process's one object.
+
+    Parameters
+    ----------
+    channel : Channel
+    cell : memoryview of int64
+    hello : tuple
+        The controller's first message.
+    """
+
+    def __init__(self, channel: Channel, cell: memoryview, hello: tuple[Any, ...]) -> None:
+        _, workers, folder, controller, limit, home = hello
+        allow_readers()
+        self._witness = Witness()
+        self._channel = channel
+        self._cell = cell
+        self._folder: str = folder
+        self._name = f"process {os.getpid()}"
+        self._functions: dict[int, Functions] = {}  # by run; the channel thread's
+        self._inbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+        # Slices by serial: waiting in the inbox, or under way (then without entries).
+        self._waiting: dict[int, list[Entry]] = {}
+        self._runner: SliceRunner | None = None
+        self._serial = -1
+        self._run = -1
+        self._lock = threading.Lock()  # guards the four above
+        self._reported = 0.0
+        self._is_copy = False  # a fork of a worker, made by a node
+        self._coroutines: CoroutineRunner | None = None
+        self._store = Store(
+            self._witness.identity,
+            folder,
+            limit or memory_limit(_MEMORY_SHARE) // workers,
+            lambda key, place: self._send("spilled", key, place),
+        )
+        self._link = WorkerLink(home, self._witness.identity, folder, self._send, self._running)
+        set_process_link(self._link)
+        os.register_at_fork(after_in_child=self._become_copy)
+        self._send("ready", self._witness.identity, is_readable(controller))
+
+    def _running(self) -> tuple[int, int, int]:
+        return self._run, self._cell[_NODE], self._serial
+
+    def _become_copy(self) -> None:
+        self._is_copy = True
+
+    def _send(self, *message: Any) -> None:
+        if self._is_copy:  # it has come back from the node that forked it
+            os._exit(0)
+        try:
+            self._channel.send(message)
+        except OSError:
+            self._end()
+
+    # The channel thread
+
+    def listen(self, messages: Iterator[tuple[Any, ...]]) -> None:
+        """Read the channel to its end."""
+        try:
+            for message in messages:
+                self._hear(message)
+        except OSError:
+            pass
+        self._end()
+
+    def _hear(self, message: tuple[Any, ...]) -> None:
+        kind = message[0]
+        if kind == "slice":
+            run, serial, columns, given = message[1:5]
+            entries = from_columns(columns)
+            with self._lock:
+                self._waiting[serial] = entries
+            functions = self._functions_of(run, given[0])
+            self._inbox.put((functions, run, serial, entries, *message[4:]))
+        elif kind == "coroutines":
+            run, _, given = message[1:4]
+            self._start_coroutines(self._functions_of(run, given[0]), *message[1:])
+        elif kind == "cancel" and self._coroutines is not None:
+            self._coroutines.cancel(message[1], message[2])
+        elif kind == "over":
+            self._functions.pop(message[1], None)
+            self._store.forget_literals(message[1])
+        elif kind == "nudge":
+            self._answer(message[1])
+        elif kind == "answer":
+            self._link.hear(*message[1:])
+        elif kind == "let go":
+            self._link.let_go(message[1])
+        elif kind == "free":
+            self._store.free(message[1])
+        elif kind == "unreadable":
+            self._store.use_files()
+            self._link.use_files()
+        elif kind == "close":
+            self._end()
+
+    def _functions_of(self, run: int, more: list[tuple[int, bytes]]) -> Functions:
+        functions = self._functions.get(run)
+        if functions is None:
+            functions = self._functions[run] = Functions()
+        functions.add(more)
+        return functions
+
+    def _start_coroutines(
+        self,
+        functions: Functions,
+        run: int,
+        entries: list[Entry],
+        given: tuple[Any, ...],
+        timeouts: dict[int, tuple[float, str]],
+        observed: bool,
+    ) -> None:
+        if self._coroutines is None:
+            self._coroutines = CoroutineRunner(self._name, self._send)
+        functions.open(entries)
+        values, keep = self._values(given), self._keeper(run)
+        self._coroutines.start(
+            run, entries, values, functions.table, keep, timeouts, observed=observed
+        )
+
+    def _answer(self, serial: int) -> None:
+        """Report what a slice has done so far, and give back what it has not begun."""
+        with self._lock:
+            rest = self._waiting.pop(serial, None)
+            runner = self._runner if serial == self._serial else None
+            if runner is not None:
+                rest = _taken(runner.todo)
+            run = self._run
+        numbers = [entry[0] for entry in rest or ()]
+        if runner is None:
+            self._send("back", serial, numbers)
+        else:
+            self._send("report", run, serial, runner.outbox.take(), numbers)
+
+    def _end(self) -> None:
+        """End this process and all that it has started; remove files nobody else will."""
+        if not self._is_copy:
+            if os.getppid() == 1 or not _is_alive(self._parent):
+                shutil.rmtree(self._folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                os.killpg(0, signal.SIGKILL)
+        os._exit(0)
+
+    _parent = os.getppid()
+
+    # The main thread
+
+    def work(self) -> None:
+        """Run what comes, for ever."""
+        while True:
+            self._run_slice(*self._inbox.get())
+
+    def _run_slice(
+        self,
+        functions: Functions,
+        run: int,
+        serial: int,
+        entries: list[Entry],
+        given: tuple[Any, ...],
+        patience: float,
+        observed: bool,
+        stamps: bool,
+    ) -> None:
+        functions.open(entries)
+        values = self._values(given)
+        runner = SliceRunner(functions.table, self._keeper(run), self._name, self._cell)
+        with self._lock:
+            if self._waiting.pop(serial, None) is None:  # withdrawn
+                return
+            self._runner, self._serial, self._run = runner, serial, run
+            runner.todo = entries
+        self._cell[_NODE] = -1
+        self._cell[_SLICE] = serial
+        self._reported = time.perf_counter()
+
+        def pause(now: float) -> None:
+            if self._is_copy:
+                os._exit(0)
+            if now - self._reported > patience:
+                self._reported = now
+                self._send("report", run, serial, runner.outbox.take(), ())
+
+        runner.run(entries, values, pause, observed=observed, stamps=stamps)
+        self._cell[_ENDED] = serial
+        with self._lock:
+            self._runner = None
+        self._send("ended", run, serial, runner.outbox.take())
+
+    def _values(self, given: tuple[Any, ...]) -> Values:
+        _, atoms, pickled, places = given
+        values = Values(atoms, pickled)
+        for number, key, place in places:
+            values[number] = Lazy(
+                lambda key=key, place=place: self._store.get(key, place),  # type: ignore[misc]
+                self._store.distance(key, place),
+            )
+        return values
+
+    def _keeper(self, run: int) -> Callable[..., tuple[Any, Any]]:
+        def keep(
+            number: int, pickled: bytes, buffers: list[memoryview], value: Any
+        ) -> tuple[Place, Kept]:
+            key = run, number
+            place, _ = self._store.keep(key, (pickled, buffers), value)
+            # The controller may let it go before the slice ends, and memory with it.
+            return place, Kept(lambda: self._store.get_here(key))
+
+        return keep
+
+
+def _taken(todo: list[Entry]) -> list[Entry]:
+    rest = []
+    while todo:
+        try:
+            rest.append(todo.pop())
+        except IndexError:  # the main thread has just taken the last one
+            break
+    return rest
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def main(channel: int, cell: int) -> None:
+    """Be a worker.
+
+    Parameters
+    ----------
+    channel, cell : int
+        Inherited descriptors: a connected socket, and a file to share memory through.
+    """
+    _die_with_parent()
+    # Raised between two nodes, a KeyboardInterrupt would take a slice with it. A handler, as what is
+    # ignored would be ignored by the programs that nodes start, too.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    for descriptor in (channel, cell):
+        os.set_inheritable(descriptor, False)
+    shared = memoryview(mmap.mmap(cell, CELL * 8)).cast("q")
+    os.close(cell)
+    end = Channel(socket.socket(fileno=channel))
+    messages = end.messages()
+    worker = Worker(end, shared, next(messages))
+    threading.Thread(
+        target=worker.listen, args=(messages,), name="dask-dispatcher-channel", daemon=True
+    ).start()
+    try:
+        worker.work()
+    except BaseException:  # of a handler that a node has left behind
+        traceback.print_exc()
+    os._exit(1)  # and not at the leisure of threads that nodes have started
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

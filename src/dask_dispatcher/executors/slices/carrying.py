@@ -1,0 +1,174 @@
+"""Values and failures as bytes: pickling them never raises anything but SerializationError.
+
+A value is *small* if it is an atom, or pickles to `SMALL` bytes at most; small values ride along in
+messages. Atoms (numbers, short text, None) travel as they are; other values as bytes of their own,
+so that one that cannot be unpickled fails only the node that takes it.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Hashable
+from typing import Any
+
+from ...errors import RemoteError, SerializationError, portable, safe_text
+from ...pickling import Pickler, dumps
+from ..policy import Failure
+
+__all__ = [
+    "ATOMS",
+    "SMALL",
+    "Carried",
+    "Dumped",
+    "dump",
+    "dump_error",
+    "dump_failure",
+    "is_atom",
+    "load",
+    "load_failure",
+]
+
+SMALL = 2_000
+"""Bytes up to which a pickled value rides along in messages."""
+
+ATOMS = frozenset({int, float, bool, type(None), complex})
+"""Types whose values are always small, and pickle without a word of the user's."""
+
+_TEXT = frozenset({str, bytes})
+_LARGEST_FAILURE = 1_000_000  # bytes; beyond, the text of an exception, which is cut, says enough
+
+Dumped = tuple[bytes, list[memoryview]]
+"""A pickled value and its out-of-band buffers (pickle protocol 5)."""
+
+
+def is_atom(value: Any) -> bool:
+    """Return whether a value travels as it is."""
+    kind = type(value)
+    return kind in ATOMS or (kind in _TEXT and len(value) <= SMALL)
+
+
+def dump(value: Any, what: str) -> Dumped:
+    """Pickle a value; large buffers stay out of band, uncopied.
+
+    Parameters
+    ----------
+    value : object
+    what : str
+        How to call it in an error.
+
+    Raises
+    ------
+    SerializationError
+    """
+    buffers: list[pickle.PickleBuffer] = []
+
+    def keep(buffer: pickle.PickleBuffer) -> bool:
+        with buffer.raw() as view:
+            is_small = view.nbytes <= SMALL
+        if not is_small:
+            buffers.append(buffer)
+        return is_small
+
+    try:
+        pickled = dumps(value, keep)
+        return pickled, [buffer.raw() for buffer in buffers]
+    except BaseException as error:
+        raise SerializationError(
+            f"{what}, a {type(value).__name__}, cannot be pickled: {type(error).__name__}: "
+            f"{safe_text(error, 500)}"
+        ) from error
+
+
+def load(pickled: Any, buffers: Any = ()) -> Any:
+    """Unpickle what `dump` returned.
+
+    Raises
+    ------
+    SerializationError
+    """
+    try:
+        return pickle.loads(pickled, buffers=buffers)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"no module {error.name!r} here, which a value needs", name=error.name
+        ) from error
+    except BaseException as error:
+        raise SerializationError(
+            f"a value cannot be unpickled: {type(error).__name__}: {safe_text(error, 500)}"
+        ) from error
+
+
+class Carried:
+    """A small item of a deferred reference, as bytes; it cannot be lost."""
+
+    __slots__ = ("data", "holder")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.holder: Hashable = None
+
+    def bring(self) -> Any:
+        return load(self.data)
+
+
+def dump_error(error: BaseException) -> bytes:
+    """Pickle an error, or what stands for it."""
+    return pickle.dumps(portable(error))
+
+
+class _ExceptionPickler(Pickler):
+    """Pickles exceptions as they themselves ask for.
+
+    distributed installs tblib, which rebuilds exceptions without calling ``__init__``; a SyntaxError
+    or UnicodeDecodeError then loses its text, a SystemExit its code.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, BaseException):
+            return obj.__reduce_ex__(5)
+        return super().reducer_override(obj)
+
+
+def _pickled_exception(error: BaseException) -> bytes:
+    """Return the pickled exception, by its own recipe if that leads back to one."""
+    with io.BytesIO() as file:
+        _ExceptionPickler(file, protocol=5).dump(error)
+        pickled = file.getvalue()
+    try:
+        pickle.loads(pickled)
+    except BaseException:  # its __init__ takes other arguments than it keeps
+        return dumps(error)
+    return pickled
+
+
+def dump_failure(failure: Failure) -> bytes:
+    """Pack a failure; an exception that cannot travel is replaced by its type and text."""
+    cause = failure.cause
+    content = (
+        type(cause).__qualname__,
+        safe_text(cause),
+        failure.traceback,
+        failure.worker,
+    )
+    try:
+        pickled: bytes | None = _pickled_exception(cause.with_traceback(None))
+    except BaseException:
+        pickled = None
+    if pickled is not None and len(pickled) > _LARGEST_FAILURE:
+        pickled = None
+    return pickle.dumps((content, pickled))
+
+
+def load_failure(data: bytes) -> Failure:
+    """Unpack a failure."""
+    (name, text, traceback, worker), pickled = pickle.loads(data)
+    cause: BaseException = RemoteError(name, text)
+    if pickled is not None:
+        try:
+            loaded = pickle.loads(pickled)
+        except BaseException:
+            loaded = None
+        if isinstance(loaded, BaseException):
+            cause = loaded
+    return Failure(cause, traceback, worker)

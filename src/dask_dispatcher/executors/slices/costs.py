@@ -1,0 +1,40 @@
+"""`Costs`: what a call of each function has cost so far, kept for an executor's life."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+__all__ = ["Costs"]
+
+_MEMORY = 100  # calls after which an older one counts for half as much, roughly
+_MOST = 1000  # functions remembered
+# What hashes and compares by identity, or as the interpreter's own; other callables may refuse.
+_HASHABLE = (types.FunctionType, types.BuiltinFunctionType, type)
+
+
+class Costs:
+    """Running means of seconds a call, by function."""
+
+    def __init__(self) -> None:
+        self._means: dict[Any, tuple[float, float]] = {}  # mean and weight
+
+    def mean(self, callee: Any) -> float | None:
+        """Return the mean seconds of a call; None if nothing is known."""
+        found = self._means.get(_function(callee))
+        return None if found is None else found[0]
+
+    def add(self, callee: Any, count: int, seconds: float) -> None:
+        """Take note of some calls."""
+        function = _function(callee)
+        mean, weight = self._means.pop(function, (0.0, 0.0))
+        total = weight + count
+        self._means[function] = (mean * weight + seconds) / total, min(total, _MEMORY)
+        if len(self._means) > _MOST:
+            del self._means[next(iter(self._means))]  # the one that was not heard of for longest
+
+
+def _function(callee: Any) -> Any:
+    function = callee.func
+    plain = function.__func__ if type(function) is types.MethodType else function
+    return function if type(plain) in _HASHABLE else callee

@@ -1,0 +1,253 @@
+"""`Packer`: nodes of one run as entries, tuples of atoms.
+
+An entry is ``(number, target, args, where, names)``::
+
+    number   of the node in its run
+    target   position of its function in the run's table of functions
+    args     positional arguments, then those by keyword; in the places of `where` stand references
+    where    places of references in `args`: p means that ``args[p]`` is the number of a value, ~p
+             that ``args[p]`` is a list of such numbers, to be replaced by the list of their values
+    names    of the arguments by keyword
+
+References are to nodes of the run, or, if negative, to *literals*: arguments that are no atoms.
+Literals are pickled one by one, each into bytes of its own, so that one that cannot be pickled or
+unpickled fails only its own node. A large one is pickled once a run, and shared by all nodes that
+take the same object.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from ...nesting import PLACEHOLDERS, Input, Nested
+from ...nodes import CollectNode, IndexNode
+from ...ops import Op
+from .carrying import ATOMS, SMALL, Dumped, dump, is_atom
+
+if TYPE_CHECKING:
+    from ...plan import Plan
+
+__all__ = ["BUILT_IN", "Entry", "Packed", "Packer"]
+
+Entry = tuple[int, int, tuple[Any, ...], tuple[int, ...], tuple[str, ...]]
+
+BUILT_IN: tuple[Any, ...] = (list, operator.getitem)
+"""The first functions of every table: of a CollectNode, whose one argument is a list, and of an
+IndexNode."""
+_COLLECT, _GET_ITEM = range(2)
+
+_NO_PLACES: tuple[int, ...] = ()
+_NO_NAMES: tuple[str, ...] = ()
+# One object for all that are alike: pickle then writes it once a message.
+_FIRST_PLACES = tuple(tuple(range(count)) for count in range(1, 9))
+_FIRST, _SECOND = _FIRST_PLACES[0], (1,)
+
+
+class Packed:
+    """What `Packer.pack` makes of some nodes.
+
+    Attributes
+    ----------
+    entries : list of Entry
+        In the order in which they are to run.
+    needs : list of int
+        The distinct nodes, not among these, whose values they take.
+    small : dict of int to bytes
+        Pickled literals that come along, by their negative numbers.
+    large : list of int
+        The large literals they take; `Packer.large` has them.
+    functions : set of int
+        Targets that occur.
+    """
+
+    __slots__ = ("entries", "functions", "large", "needs", "small")
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.needs: list[int] = []
+        self.small: dict[int, bytes] = {}
+        self.large: list[int] = []
+        self.functions: set[int] = set()
+
+
+class Packer:
+    """Packs nodes of one run.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    Attributes
+    ----------
+    functions : list of Callee
+        By target; those of `BUILT_IN` come before them and are not in it.
+    large : dict of int to Dumped
+        Large literals by their negative numbers.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._nodes = plan.nodes
+        self._index = plan.index
+        self._needs = plan.needs
+        self.functions: list[Any] = []
+        self.large: dict[int, Dumped] = {}
+        self._targets: dict[Any, int] = {}
+        # By id: the number of a large literal, with the object, whose id is its own while it lives.
+        self._met: dict[int, tuple[int, Any]] = {}
+        self._serial = 0
+        known = (_NO_PLACES, *_FIRST_PLACES, _SECOND)
+        self._places: dict[tuple[int, ...], tuple[int, ...]] = {places: places for places in known}
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {_NO_NAMES: _NO_NAMES}
+
+    def target_of(self, number: int) -> int:
+        """Return the position of a node's function in the table."""
+        node = self._nodes[number]
+        if type(node) is not Op:
+            return _COLLECT if type(node) is CollectNode else _GET_ITEM
+        callee = node._callee
+        target = self._targets.get(callee)
+        if target is None:
+            target = self._targets[callee] = len(BUILT_IN) + len(self.functions)
+            self.functions.append(callee)
+        return target
+
+    def pack(self, numbers: Sequence[int]) -> tuple[Packed, list[tuple[int, Exception]]]:
+        """Pack nodes, in the order in which they are to run.
+
+        Returns
+        -------
+        packed : Packed
+        failed : list of (int, SerializationError)
+            The nodes that cannot travel, which are not in it.
+        """
+        packed = Packed()
+        failed: list[tuple[int, Exception]] = []
+        nodes, needs, add = self._nodes, self._needs, packed.entries.append
+        last, target = None, -1
+        for number in numbers:
+            node = nodes[number]
+            if type(node) is Op and node._kwargs is None and not node._nested:
+                if node._callee is not last:
+                    last, target = node._callee, self.target_of(number)
+                args, mine = node._args, needs[number]
+                # As many as it needs, so each is a node of its own, and in this order.
+                if args and len(mine) == len(args):
+                    add((number, target, tuple(mine), self._first_places(len(mine)), _NO_NAMES))
+                    continue
+                found = self._plain_args(args, mine)
+                if found is not None:
+                    add((number, target, *found, _NO_NAMES))
+                    continue
+            try:
+                add(self._entry(number, packed))
+            except Exception as error:
+                failed.append((number, error))
+        taken = chain.from_iterable(map(needs.__getitem__, numbers))
+        packed.needs = list(set(taken).difference(numbers))
+        packed.functions = {entry[1] for entry in packed.entries}
+        return packed, failed
+
+    def _first_places(self, count: int) -> tuple[int, ...]:
+        if count <= len(_FIRST_PLACES):
+            return _FIRST_PLACES[count - 1]
+        return self._known_places(range(count))
+
+    def _plain_args(
+        self, args: tuple[Any, ...], needs: Sequence[int]
+    ) -> tuple[tuple[Any, ...], tuple[int, ...]] | None:
+        """Return arguments and places of a call that takes atoms, or one node and one atom."""
+        if not needs:
+            return (args, _NO_PLACES) if ATOMS.issuperset(map(type, args)) else None
+        if len(args) != 2 or len(needs) != 1:
+            return None
+        first, second = args
+        if type(first) in ATOMS and type(second) in PLACEHOLDERS:
+            return (first, *needs), _SECOND
+        if type(second) in ATOMS and type(first) in PLACEHOLDERS:
+            return (*needs, second), _FIRST
+        return None
+
+    def _entry(self, number: int, packed: Packed) -> Entry:
+        node = self._nodes[number]
+        target = self.target_of(number)
+        if type(node) is Op:
+            if node._kwargs is None:
+                return self._filled(number, target, node._args, _NO_NAMES, packed)
+            names = tuple(node._kwargs)
+            names = self._names.setdefault(names, names)
+            values = (*node._args, *node._kwargs.values())
+            return self._filled(number, target, values, names, packed)
+        if type(node) is IndexNode:
+            return self._filled(number, target, (node.node, node.index), _NO_NAMES, packed)
+        numbers = [self._index[other] for other in node.nodes]
+        return number, target, (numbers,), self._known_places([~0]), _NO_NAMES
+
+    def _filled(
+        self,
+        number: int,
+        target: int,
+        values: Sequence[Any],
+        names: tuple[str, ...],
+        packed: Packed,
+    ) -> Entry:
+        index = self._index
+        args: list[Any] = []
+        places: list[int] = []
+        for position, value in enumerate(values):
+            kind = type(value)
+            if kind in PLACEHOLDERS:
+                places.append(position)
+                args.append(index[value])
+            elif kind in ATOMS or is_atom(value):
+                args.append(value)
+            elif kind is Nested and _is_flat(value):
+                places.append(~position)
+                args.append([index[item] for item in value.steps[0][1]])
+            else:
+                places.append(position)
+                args.append(self._literal(number, position, names, len(values), value, packed))
+        where = self._known_places(places) if places else _NO_PLACES
+        return number, target, tuple(args), where, names
+
+    def _known_places(self, places: Iterable[int]) -> tuple[int, ...]:
+        where = tuple(places)
+        return self._places.setdefault(where, where)
+
+    def _literal(
+        self,
+        number: int,
+        position: int,
+        names: tuple[str, ...],
+        total: int,
+        value: Any,
+        packed: Packed,
+    ) -> int:
+        met = self._met.get(id(value))
+        if met is not None:
+            packed.large.append(met[0])
+            return met[0]
+        by_name = position - (total - len(names))
+        what = f"argument {names[by_name]!r}" if by_name >= 0 else f"argument {position}"
+        travelling = value
+        if type(value) is Nested:
+            travelling = value.rename(lambda node: Input(self._index[node]))
+        pickled, buffers = dump(travelling, f"{what} of {self._nodes[number].label}")
+        self._serial -= 1
+        if not buffers and len(pickled) <= SMALL:
+            packed.small[self._serial] = pickled
+        else:
+            self._met[id(value)] = self._serial, value
+            self.large[self._serial] = pickled, buffers
+            packed.large.append(self._serial)
+        return self._serial
+
+
+def _is_flat(nested: Nested) -> bool:
+    """Return whether it is a list of nothing but nodes."""
+    if len(nested.steps) != 1:
+        return False
+    pattern, items = nested.steps[0]
+    return type(pattern) is list and all(type(item) in PLACEHOLDERS for item in items)

@@ -1,0 +1,162 @@
+"""`Executor.get`: an executor of ours where Dask wants a scheduler.
+
+``x.compute(scheduler=executor.get)`` hands over an optimised graph and the keys it wants, takes
+their values back, and wants the user's own exception if a task fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dask.config
+from dask._task_spec import convert_legacy_graph, cull, fuse_linear_task_spec
+from dask.base import get_annotations
+from dask.callbacks import local_callbacks
+from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph
+from dask.utils import ensure_dict
+
+from ..errors import DependencyError
+from ..plan import DepthFirst
+from .annotations import options_by_key
+from .callbacks import Tracer
+from .futures import future_node, is_future
+from .graphs import translate
+from .tasks import Step
+
+if TYPE_CHECKING:
+    from ..executors.base import Executor
+    from ..nodes import DispatchNode
+    from .tasks import Key
+
+__all__ = ["get", "nodes_for"]
+
+_SHORTEN = "admin.traceback.shorten"
+_OWN_FRAMES = r"dask_dispatcher[\\/](executors[\\/]base|interop[\\/]\w+)\.py"
+
+
+def get(executor: Executor, dsk: Any, keys: Any, *, callbacks: Any = None, **options: Any) -> Any:
+    """Return the values of keys of a Dask graph; see `Executor.get`."""
+    graph = _Graph(dsk, options)
+    wanted = list(flatten([keys]))
+    with local_callbacks(callbacks) as active:
+        if active:
+            values = _compute_traced(executor, graph, wanted, active)
+        else:
+            if not executor.in_process:
+                graph.fuse(wanted)
+            values = _compute(executor, graph.nodes(wanted), wanted)
+    return _shaped(keys, dict(zip(wanted, values, strict=True)))
+
+
+def nodes_for(dsk: Any, keys: Any, **options: Any) -> Any:
+    """Return nodes for keys of a Dask graph, in the shape of the keys: Dask takes it for a scheduler."""
+    wanted = list(flatten([keys]))
+    return _shaped(keys, _Graph(dsk, options).nodes(wanted))
+
+
+class _Graph:
+    """What Dask hands to a scheduler, in today's form.
+
+    Parameters
+    ----------
+    dsk : mapping, HighLevelGraph or expression
+    for_all : mapping of str to object
+        Annotations that all tasks share.
+    """
+
+    def __init__(self, dsk: Any, for_all: Mapping[str, Any]) -> None:
+        self._annotations = _annotations(dsk)
+        self._for_all = {**get_annotations(), **for_all}
+        tasks = ensure_dict(dsk if isinstance(dsk, Mapping) else dsk.__dask_graph__())
+        self._futures = {key: task for key, task in tasks.items() if is_future(task)}
+        self.tasks: dict[Key, Any] = convert_legacy_graph(tasks)
+
+    def fuse(self, keys: list[Key]) -> None:
+        """Make one task of each chain, unless some of its tasks ask for something.
+
+        Where values would travel, a chain is best kept together; and what one task hands to the
+        next may be an iterator, as bags do, which cannot travel at all.
+        """
+        ours = any(type(getattr(task, "func", None)) is Step for task in self.tasks.values())
+        if not (self._annotations or ours):
+            self.tasks = fuse_linear_task_spec(cull(self.tasks, keys), keys)
+
+    def nodes(
+        self, keys: Iterable[Key], tracer: Tracer | None = None
+    ) -> dict[Key, DispatchNode[Any]]:
+        """Return nodes for keys, and for all that these need."""
+        there = {key: future_node(future) for key, future in self._futures.items()}
+        # Dask's Cache, told of the start, puts values it knows into the graph as they are.
+        tasks = self.tasks if tracer is None else convert_legacy_graph(self.tasks)
+        options = options_by_key(self._annotations, self._for_all, tasks)
+        return translate(tasks, keys, options, there, tracer)
+
+
+def _annotations(dsk: Any) -> Mapping[str, Mapping[Key, Any]]:
+    if isinstance(dsk, HighLevelGraph):
+        found: dict[str, dict[Key, Any]] = {}
+        for layer in dsk.layers.values():
+            for name, value in (layer.annotations or {}).items():
+                values = {key: value(key) if callable(value) else value for key in layer}
+                found.setdefault(name, {}).update(values)
+        return found
+    return {} if isinstance(dsk, Mapping) else dsk.__dask_annotations__()
+
+
+def _compute_traced(
+    executor: Executor, graph: _Graph, keys: Sequence[Key], callbacks: Iterable[Any]
+) -> list[Any]:
+    tracer = Tracer(callbacks, graph.tasks, keys)
+    failed = True
+    try:
+        tracer.start()
+        nodes = graph.nodes(keys, tracer)
+        tracer.watch(nodes)
+        values = _compute(executor, nodes, keys, tracer)
+        failed = False
+    finally:
+        tracer.finish(failed)
+    return values
+
+
+def _compute(
+    executor: Executor,
+    nodes: Mapping[Key, DispatchNode[Any]],
+    keys: Iterable[Key],
+    *observers: Tracer,
+) -> list[Any]:
+    try:
+        wanted = DepthFirst(nodes[key] for key in keys)
+        return executor.gather(executor.run(wanted, observers=observers))
+    except DependencyError as error:
+        failure = error
+    _leave_out_own_frames()
+    # Out here it is raised as the user's code raised it, in the context of nothing of ours.
+    raise _users_error(failure)
+
+
+def _leave_out_own_frames() -> None:
+    """Add our files to those that Dask, if it is to, leaves out of users' tracebacks."""
+    left_out = dask.config.get(_SHORTEN, None)
+    if left_out and _OWN_FRAMES not in left_out:
+        dask.config.set({_SHORTEN: [*left_out, _OWN_FRAMES]})
+
+
+def _users_error(failure: DependencyError) -> BaseException:
+    """Return the user's exception, with a note of what it cannot tell itself."""
+    cause = failure.__cause__
+    if cause is None:
+        return failure
+    where = f" on {failure.worker}" if failure.worker else ""
+    if hasattr(cause, "add_note"):  # Python 3.11
+        remote = f"\n{failure.traceback}" if failure.worker else ""
+        cause.add_note(f"in task {failure.label}{where}{remote}")
+    return cause
+
+
+def _shaped(keys: Any, values: Mapping[Key, Any]) -> Any:
+    if isinstance(keys, list):
+        return tuple(_shaped(key, values) for key in keys)
+    return values[keys]

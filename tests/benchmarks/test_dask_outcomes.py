@@ -1,0 +1,46 @@
+"""Dask's own tests on our executors: a sample of them, and how they are compared."""
+
+import pytest
+from tests.benchmarks.conftest import BENCHMARKS  # noqa: F401 - puts the folder on the path
+
+from bench import dask_outcomes
+from bench.dask_outcomes import EXCLUDED, Comparison, compare, pages
+
+PASSED = {"outcome": "passed", "runs": 1}
+FAILED = {"outcome": "failed", "runs": 0, "error": "E  ValueError"}
+
+
+@pytest.mark.timeout(120)
+def test_a_sample(tmp_path):
+    for found in compare(["bag"], ["async"], tmp_path, only="fold or topk or map"):
+        assert found.unexplained == []
+        assert found.ran > 10
+
+
+def test_what_failed_anyway_is_no_difference():
+    found = Comparison("bag", "async", {"a": PASSED, "b": FAILED}, {"a": PASSED, "b": FAILED})
+    assert (found.expected, found.passed, found.ran) == (["a"], 1, 1)
+    assert found.differences == []
+
+
+@pytest.mark.parametrize("outcomes", [{"a": FAILED}, {}])
+def test_what_fails_or_is_missing_is_a_difference(outcomes):
+    found = Comparison("bag", "async", {"a": PASSED}, outcomes)
+    assert [difference.test for difference in found.unexplained] == ["a"]
+
+
+def test_a_reason_explains(monkeypatch):
+    monkeypatch.setattr(dask_outcomes, "EXCLUDED", {"async": {"^a$": "it sulks"}})
+    found = Comparison("bag", "async", {"a": PASSED}, {"a": FAILED})
+    assert found.unexplained == []
+    assert "it sulks" in pages([found])
+
+
+def test_pages_tell_what_is_unexplained():
+    text = pages([Comparison("bag", "async", {"a": PASSED}, {"a": FAILED})])
+    assert "| `dask.bag.tests` | async | 1 | 0 | 0 |" in text
+    assert "**unexplained**: E  ValueError" in text
+
+
+def test_each_executor_has_its_list():
+    assert set(EXCLUDED) == {"async", "dask", "parallel"}

@@ -1,0 +1,289 @@
+"""What holds for deferred references on every executor."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dask_dispatcher import (
+    AlreadySet,
+    AsyncExecutor,
+    ChannelClosed,
+    DeferredChannel,
+    DeferredFuture,
+    DependencyError,
+    Err,
+    Executor,
+    Ok,
+    ParallelExecutor,
+    RunCancelledError,
+    op,
+)
+
+WAIT = 30.0
+
+
+@op
+def produce(channel: DeferredChannel[Any], items: list[Any], *, close: bool = True) -> int:
+    for item in items:
+        channel.put(item, timeout=WAIT)
+    if close:
+        channel.close()
+    return len(items)
+
+
+@op
+def consume(channel: DeferredChannel[Any]) -> list[Any]:
+    return list(channel)
+
+
+def test_a_consumer_that_comes_first_makes_room_for_its_producer(executor: Executor) -> None:
+    channel: DeferredChannel[int] = DeferredChannel()
+    first = consume(channel)
+    then = produce(channel, [1, 2, 3, 4])
+    assert executor.compute([first, then]) == [[1, 2, 3, 4], 4]
+
+
+def test_a_chain_of_waits_on_one_place(executor: Executor) -> None:
+    channels: list[DeferredChannel[int]] = [DeferredChannel() for _ in range(4)]
+
+    @op
+    def pass_on(source: DeferredChannel[int], target: DeferredChannel[int]) -> None:
+        for item in source:
+            target.put(item + 1)
+        target.close()
+
+    last = consume(channels[-1])
+    stages = [pass_on(a, b) for a, b in zip(channels, channels[1:], strict=False)]
+    values = executor.compute([last, *reversed(stages), produce(channels[0], [0, 10, 20])])
+    assert values[0] == [3, 13, 23]
+
+
+def test_a_future_from_node_to_node_and_to_the_program(executor: Executor) -> None:
+    future: DeferredFuture[dict[str, int]] = DeferredFuture()
+    fetched = op(future.fetch)(timeout=WAIT)
+    put = op(future.put)({"a": 1})
+    assert executor.compute([fetched, put]) == [{"a": 1}, None]
+    assert future.fetch(timeout=WAIT) == {"a": 1}
+    assert executor.compute(op(lambda: future.ready())()) is True
+
+
+def test_the_program_puts_and_nodes_fetch(executor: Executor) -> None:
+    future: DeferredFuture[Any] = DeferredFuture()
+    future.put(np.arange(100_000.0))
+    assert executor.compute(op(lambda f: float(f.fetch().sum()))(future)) == 4_999_950_000.0
+    channel: DeferredChannel[int] = DeferredChannel(0)
+    for number in range(20):
+        channel.put(number)
+    channel.close()
+    assert executor.compute(consume(channel)) == list(range(20))
+
+
+def test_large_items_arrive_whole(executor: Executor) -> None:
+    channel: DeferredChannel[Any] = DeferredChannel(2)
+
+    @op
+    def make() -> None:
+        for number in range(4):
+            channel.put(np.full(50_000, float(number)))
+        channel.close()
+
+    @op
+    def add() -> list[float]:
+        return [float(array.sum()) for array in channel]
+
+    assert executor.compute([add(), make()])[0] == [50_000.0 * n for n in range(4)]
+
+
+def test_the_program_takes_while_nodes_put(executor: Executor) -> None:
+    progress: DeferredChannel[int] = DeferredChannel()
+    run = executor.start([produce(progress, list(range(10)))])
+    assert list(progress) == list(range(10))
+    (result,) = run.results(timeout=WAIT)
+    assert isinstance(result, Ok)
+
+
+def test_time_is_up_in_a_node(executor: Executor) -> None:
+    channel: DeferredChannel[int] = DeferredChannel()
+
+    def wait() -> str:
+        try:
+            channel.get(timeout=0.01)
+        except TimeoutError:
+            return "time up"
+        return "got one"
+
+    def fill() -> str:
+        channel.put(1)
+        try:
+            channel.put(2, timeout=0.01)
+        except TimeoutError:
+            return "full"
+        return "put"
+
+    assert executor.compute(op(wait)()) == "time up"
+    assert executor.compute(op(fill)()) == "full"
+    assert channel.get(timeout=0) == 1
+    assert not channel.ready()
+
+
+def test_errors_reach_the_node_by_their_class(executor: Executor) -> None:
+    future: DeferredFuture[int] = DeferredFuture()
+    future.put(1)
+    channel: DeferredChannel[int] = DeferredChannel()
+    channel.close()
+    for node, kind in [
+        (op(future.put)(2), AlreadySet),
+        (op(channel.put)(2), ChannelClosed),
+        (op(channel.get)(), ChannelClosed),
+    ]:
+        with pytest.raises(DependencyError) as caught:
+            executor.compute(node)
+        assert type(caught.value.__cause__) is kind
+
+
+def test_a_node_that_is_tried_again_puts_again(executor: Executor) -> None:
+    future: DeferredFuture[int] = DeferredFuture()
+    tries: DeferredChannel[int] = DeferredChannel(0)
+    tries.put(0)
+    tries.put(1)
+
+    def put() -> None:
+        number = tries.get(timeout=WAIT)
+        future.put(number)
+        if number == 0:
+            raise ValueError("once")
+        with pytest.raises(AlreadySet):
+            future.put(2)
+
+    executor.compute(op(put, retries=1, retry_delay=0)())
+    assert future.fetch(timeout=WAIT) == 1
+
+
+def test_a_coroutine_node_that_is_tried_again_puts_again(executor: Executor) -> None:
+    future: DeferredFuture[int] = DeferredFuture()
+    tries: DeferredChannel[int] = DeferredChannel(0)
+    tries.put(0)
+    tries.put(1)
+
+    async def put() -> None:
+        number = await tries.aget(timeout=WAIT)
+        future.put(number)
+        if number == 0:
+            raise ValueError("once")
+
+    executor.compute(op(put, retries=1, retry_delay=0)())
+    assert future.fetch(timeout=WAIT) == 1
+
+
+def test_a_cancelled_run_ends_the_waits_of_its_nodes(executor: Executor) -> None:
+    began: DeferredFuture[None] = DeferredFuture()
+    channel: DeferredChannel[int] = DeferredChannel()
+    seen: DeferredFuture[str] = DeferredFuture()
+
+    def wait() -> None:
+        began.put(None)
+        try:
+            channel.get()
+        except RunCancelledError:
+            seen.put("cancelled")
+            raise
+
+    run = executor.start([op(wait)()])
+    assert began.wait(WAIT)
+    run.cancel()
+    (result,) = run.results(timeout=WAIT)
+    assert isinstance(result, Err)
+    assert isinstance(result.error, RunCancelledError)
+    assert executor.compute(op(abs)(-1)) == 1
+
+
+def test_early_stopping(executor: Executor) -> None:
+    stop: DeferredFuture[bool] = DeferredFuture()
+    steps: DeferredChannel[int] = DeferredChannel()
+
+    def work() -> str:
+        step = 0
+        while not stop.ready():
+            steps.put(step)
+            step += 1
+        return "stopped"
+
+    run = executor.start([op(work)()])
+    assert [steps.get(timeout=WAIT) for _ in range(3)] == [0, 1, 2]
+    stop.put(True)
+    while not run.done():  # what it puts before it looks
+        with contextlib.suppress(TimeoutError):
+            steps.get(timeout=0.01)
+    (result,) = run.results(timeout=WAIT)
+    assert result.unwrap().fetch() == "stopped"
+
+
+def test_coroutine_nodes_await(executor: Executor) -> None:
+    channel: DeferredChannel[int] = DeferredChannel()
+
+    async def put() -> None:
+        for number in range(5):
+            await channel.aput(number)
+        channel.close()
+
+    async def take() -> int:
+        return sum([item async for item in channel])
+
+    assert executor.compute([op(take)(), op(put)()]) == [10, None]
+
+
+def test_what_cannot_be_pickled(executor: Executor) -> None:
+    channel: DeferredChannel[Any] = DeferredChannel()
+    node = op(lambda: channel.put(threading.Lock()))()
+    if executor.in_process:
+        executor.compute(node)
+        return
+    with pytest.raises(DependencyError, match="cannot be pickled"):
+        executor.compute(node)
+    assert not channel.ready()
+
+
+def test_a_reference_made_in_a_node_belongs_to_the_program(executor: Executor) -> None:
+    future = executor.compute(op(DeferredFuture)())
+    executor.compute(op(future.put)(1))
+    assert future.fetch(timeout=WAIT) == 1
+
+
+def test_an_executor_inside_a_node_passes_requests_on(executor: Executor) -> None:
+    future: DeferredFuture[int] = DeferredFuture()
+    question: DeferredFuture[int] = DeferredFuture()
+    question.put(41)
+
+    def inner() -> None:
+        with AsyncExecutor() as nested:
+            nested.compute(op(lambda: future.put(question.fetch() + 1))())
+
+    executor.compute(op(inner)())
+    assert future.fetch(timeout=WAIT) == 42
+
+
+def test_local_processes_inside_a_node_pass_requests_on(executor: Executor) -> None:
+    future: DeferredFuture[Any] = DeferredFuture()
+    question: DeferredFuture[int] = DeferredFuture()
+    question.put(41)
+
+    def inner() -> Any:
+        with ParallelExecutor(1) as nested:
+            nested.compute(op(lambda: future.put([question.fetch() + 1]))())
+            return future.fetch()
+
+    assert executor.compute(op(inner)()) == [42]
+
+
+def test_two_executors_share_one_channel(executor: Executor) -> None:
+    channel: DeferredChannel[int] = DeferredChannel()
+    with ParallelExecutor(1) as other:
+        taking = other.start([consume(channel)])
+        assert executor.compute(produce(channel, [1, 2, 3])) == 3
+        (result,) = taking.results(timeout=WAIT)
+        assert result.unwrap().fetch() == [1, 2, 3]

@@ -1,0 +1,131 @@
+"""The workers as the engine sees them, and which of them is given something next."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from dask_dispatcher.executors.dask.crew import Crew
+from dask_dispatcher.executors.dask.job import Batch
+from dask_dispatcher.options import Options
+
+
+def told(nthreads=1, status="running", **more):
+    return {"nthreads": nthreads, "status": status, "resources": {}, **more}
+
+
+@pytest.fixture
+def crew():
+    crew = Crew()
+    crew.update({"a": told(), "b": told()})
+    return crew
+
+
+def give(member, seconds=0.02, name=None, **more):
+    """Give a member a group, as far as a crew looks at it."""
+    name = name or f"group-{len(member.groups)}"
+    group = SimpleNamespace(
+        name=name, batch=Batch([1], seconds, **more), is_long=False, is_waiting=False
+    )
+    member.add(group)
+    return group
+
+
+def test_workers_come_and_go(crew):
+    a = crew.members["a"]
+    (gone,) = crew.update({"b": told(), "c": told(nthreads=3)})
+    assert gone is a
+    assert list(crew.members) == ["b", "c"]
+    assert crew.threads == 4
+
+
+def test_a_worker_that_is_paused_or_leaves_is_given_nothing(crew):
+    crew.update({"a": told(status="paused"), "b": told(status="closing_gracefully")})
+    assert not crew.is_running
+    assert crew.with_room() is None
+    assert crew.for_coroutines() is None
+    assert crew.bound(Options(workers="a")) == (None, False)
+    crew.update({"a": told(), "b": told(status="paused")})
+    assert crew.with_room() is crew.members["a"]
+
+
+def test_idle_threads_come_first_and_then_who_is_done_first(crew):
+    first = crew.with_room()
+    give(first, seconds=0.03)
+    second = crew.with_room()
+    assert second is not first
+    give(second, seconds=0.01)
+    assert crew.with_room(idle=True) is None
+    assert crew.with_room() is second
+
+
+def test_a_worker_has_a_few_hops_of_work_at_most(crew):
+    crew.update({"a": told()})
+    a = crew.members["a"]
+    for number in range(4):
+        assert crew.with_room() is a, number
+        give(a, seconds=0.018)
+    assert crew.with_room() is None
+    assert 0.0 < crew.next_room() < 0.1
+    for group in list(a.groups.values()):
+        a.remove(group)
+    assert crew.with_room() is a
+    assert a.load(0.0) >= 0.0
+
+
+def test_many_short_groups_do_not_pile_up(crew):
+    crew.update({"a": told()})
+    a = crew.members["a"]
+    while crew.with_room() is not None:
+        give(a, seconds=1e-6)
+    assert 2 <= len(a.groups) <= 10
+
+
+@pytest.mark.parametrize("unsure", [{"is_known": False}, {"is_alone": True}])
+def test_nothing_waits_behind_what_may_take_any_time(crew, unsure):
+    crew.update({"a": told()})
+    a = crew.members["a"]
+    group = give(a, seconds=0.001, **unsure)
+    assert crew.with_room() is None
+    assert crew.empty() is None
+    a.remove(group)
+    assert crew.empty() is a
+
+
+def test_nothing_waits_behind_what_turned_out_long(crew):
+    crew.update({"a": told(nthreads=2)})
+    a = crew.members["a"]
+    give(a, seconds=0.001, name="first").is_long = True
+    assert crew.with_room(idle=True) is a
+    give(a, seconds=0.001, name="second").is_long = True
+    assert crew.with_room() is None
+
+
+def test_coroutines_occupy_no_thread(crew):
+    for _ in range(3):
+        give(crew.for_coroutines(), seconds=0.0, is_async=True)
+    assert sorted(len(member.groups) for member in crew.members.values()) == [1, 2]
+    assert crew.with_room(idle=True) is not None
+
+
+def test_a_node_goes_to_its_inputs_unless_that_takes_longer(crew):
+    a, b = crew.members.values()
+    assert crew.near({"b": 50_000_000}, a) is b
+    give(b, seconds=0.05)
+    assert crew.near({"b": 50_000_000}, a) is b
+    assert crew.near({"b": 10}, a) is a
+    assert crew.near({"gone": 10}, a) is a
+
+
+def test_who_asks_for_something_goes_to_who_has_it():
+    crew = Crew()
+    crew.update({"a": told(resources={"GPU": 1}), "b": told(resources={"GPU": 1}), "c": told()})
+    a, b, c = crew.members.values()
+    gpu = Options(resources={"GPU": 1})
+    give(a)
+    assert crew.bound(gpu) == (b, True)
+    give(b)
+    give(b, name="another")
+    assert crew.bound(gpu) == (a, True)
+    assert crew.bound(gpu, idle=True) == (None, True)
+    assert crew.bound(Options(workers="c")) == (c, True)
+    assert crew.bound(Options(resources={"GPU": 2})) == (None, False)

@@ -1,0 +1,263 @@
+"""Which nodes of a run go together, and how many; no cluster needed."""
+
+from operator import add
+
+import pytest
+
+from dask_dispatcher import CollectNode, op
+from dask_dispatcher.executors.dask.job import Job
+from dask_dispatcher.executors.engine import Engine
+from dask_dispatcher.executors.policy import Policy
+from dask_dispatcher.executors.slices.costs import Costs
+from dask_dispatcher.executors.slices.packing import BUILT_IN
+from dask_dispatcher.executors.state import RunState
+from dask_dispatcher.plan import compile_plan
+
+
+class Nowhere(Engine):
+    def launch(self, state, *, blocking):
+        pass
+
+    def post(self, function):
+        function()
+
+    def close(self):
+        pass
+
+    def stop(self, state, running):
+        pass
+
+
+def tiny(x):
+    return x
+
+
+def slow(x):
+    return x
+
+
+async def waiting(x):
+    return x
+
+
+class Runs:
+    """Jobs that share what is known of functions."""
+
+    def __init__(self, **policy):
+        self.engine = Nowhere(Policy(**policy))
+        self.costs, self.sizes = Costs(), Costs()
+
+    def know(self, function, seconds):
+        self.costs.add(op(function), 10, 10 * seconds)
+
+    def job(self, nodes, *, keeps=False):
+        state = RunState(self.engine, compile_plan(nodes), fail_fast=False)
+        return Job(state, self.costs, self.sizes, keeps=keeps, is_again=False)
+
+
+@pytest.fixture
+def runs():
+    return Runs()
+
+
+def of(job, batch):
+    return [job.state.plan.nodes[number] for number in batch.numbers]
+
+
+def test_what_is_unknown_is_divided_among_the_threads(runs):
+    nodes = [op(tiny)(n) for n in range(100)]
+    job = runs.job(nodes)
+    job.fill(2)
+    batch = job.next_probe()
+    assert of(job, batch) == nodes[:50]
+    assert not batch.is_known
+    assert job.has_backlog
+    assert job.next_probe() is None
+    assert job.next_light() is None
+
+
+def test_nothing_goes_together_with_an_unknown_node_that_it_waits_for(runs):
+    runs.know(tiny, 1e-6)
+    first = op(tiny)(1)
+    second = op(slow)(first)
+    third = op(tiny)(second)
+    job = runs.job([first, third])
+    job.fill(1)
+    assert of(job, job.next_light()) == [first]
+    job.schedule.finish([0])
+    job.fill(1)
+    assert of(job, job.next_probe()) == [second]
+    assert job.next_light() is None
+
+
+def test_groups_are_as_large_as_their_cost_allows(runs):
+    runs.know(tiny, 0.001)
+    job = runs.job([op(tiny)(n) for n in range(1000)])
+    job.fill(2)
+    batch = job.next_light()
+    assert len(batch.numbers) == 25
+    assert batch.seconds == pytest.approx(0.025)
+    assert batch.is_known
+
+
+def test_little_work_is_not_spread(runs):
+    runs.know(tiny, 1e-6)
+    job = runs.job([CollectNode([op(tiny)(n) for n in range(1000)])])
+    job.fill(8)
+    assert len(job.next_light().numbers) == 1001
+
+
+def test_a_chain_goes_in_one_group(runs):
+    runs.know(tiny, 1e-6)
+    node = op(tiny)(0)
+    for _ in range(4_999):
+        node = op(tiny)(node)
+    job = runs.job([node])
+    job.fill(2)
+    batch = job.next_light()
+    assert len(batch.numbers) == 5_000
+    assert of(job, batch)[-1] is node
+
+
+def test_heavy_nodes_go_alone_and_what_waits_for_them_stays(runs):
+    runs.know(slow, 0.05)
+    runs.know(tiny, 1e-6)
+    heavy, light = op(slow)(1), op(tiny)(2)
+    both = op(add)(heavy, light)
+    runs.know(add, 1e-6)
+    job = runs.job([both])
+    job.fill(1)
+    batch = job.next_of(job.heavy)
+    assert of(job, batch) == [heavy]
+    assert batch.seconds == pytest.approx(0.05)
+    assert of(job, job.next_light()) == [light]
+    assert job.next_light() is None
+    job.schedule.finish(range(3))
+    assert job.has_backlog
+    job.fill(1)
+    assert of(job, job.next_light()) == [both]
+
+
+def test_a_function_that_gives_large_values_goes_alone(runs):
+    runs.know(tiny, 1e-6)
+    nodes = [op(tiny)(n) for n in range(3)]
+    job = runs.job(nodes)
+    job.note_size(0, 10_000_000)
+    job.fill(1)
+    assert job.next_light() is None
+    assert len(job.heavy) == 2  # at first but a few are taken
+
+
+def test_what_is_learned_is_kept_for_the_next_run(runs):
+    job = runs.job([op(slow)(1), op(slow)(2)])
+    job.fill(1)
+    batch = job.next_probe()
+    job.packer.pack(batch.numbers)
+    job.note_costs([(len(BUILT_IN), 2, 0.2)])
+    assert job.seconds(1) == pytest.approx(0.1)
+    again = runs.job([op(slow)(3)])
+    again.fill(1)
+    assert again.next_of(again.heavy).seconds == pytest.approx(0.1)
+
+
+def test_coroutines_go_together(runs):
+    nodes = [op(waiting)(n) for n in range(700)]
+    job = runs.job(nodes)
+    job.fill(1)
+    batch = job.next_coroutines()
+    assert batch.is_async
+    assert len(batch.numbers) == 500
+    assert len(job.next_coroutines().numbers) == 200
+    assert job.next_coroutines() is None
+
+
+@pytest.mark.parametrize("options", [{"resources": {"GPU": 1}}, {"workers": "a"}])
+def test_nodes_that_ask_for_something_wait_for_it(runs, options):
+    asking = op(tiny).options(**options)
+    nodes = [asking(1), asking(2), op(tiny)(3)]
+    job = runs.job(nodes)
+    job.fill(1)
+    (queue,) = job.bound.values()
+    assert of(job, job.next_of(queue)) == [nodes[0]]
+    assert job.next_of(queue).options == nodes[1].options
+    assert of(job, job.next_probe()) == [nodes[2]]
+    assert job.next_of(queue) is None
+
+
+def test_priorities_are_kept_to_the_letter(runs):
+    runs.know(tiny, 1e-6)
+    nodes = [op(tiny).options(priority=p)(p) for p in (0, -1, 3, 1, 2)]
+    job = runs.job(nodes)
+    order = []
+    while job.has_backlog:
+        job.fill(2)
+        while (batch := job.next_of(job.heavy)) is not None:
+            order += [node.options.priority for node in of(job, batch)]
+    assert order == [3, 2, 1, 0, -1]
+
+
+def test_few_losses_mean_care(runs):
+    job = runs.job([op(tiny).options(max_losses=0)(1), op(tiny).options(max_losses=3)(2)])
+    job.fill(1)
+    assert len(job.careful) == 1
+    assert len(job.next_probe().numbers) == 1
+    careful = Runs(max_losses=1).job([op(tiny)(1)])
+    careful.fill(1)
+    assert len(careful.careful) == 1
+
+
+def test_a_lost_group_is_divided_and_at_last_each_of_its_nodes_is_alone(runs):
+    runs.know(tiny, 1e-6)
+    job = runs.job([op(tiny)(n) for n in range(200)])
+    job.fill(1)
+    job.state.lost(job.next_light().numbers, [], "a", "gone")
+    parts = []
+    while job.has_backlog:
+        job.fill(1)
+        parts.append(job.next_light())
+    assert [len(part.numbers) for part in parts] == [50] * 4
+    job.state.lost(parts[0].numbers, [], "a", "gone")
+    job.fill(1)
+    assert len(job.alone) == 50
+    batch = job.next_of(job.alone, is_alone=True)
+    assert (len(batch.numbers), batch.is_alone) == (1, True)
+    job.state.lost(batch.numbers, [], "a", "gone")
+    job.fill(1)
+    with runs.engine.lock:
+        job.state.lost(batch.numbers, [], "a", "gone")
+    error = job.state.error_of(batch.numbers[0])
+    assert error.attempts == 4
+    assert not any(job.state.error_of(n) for n in range(200) if n != batch.numbers[0])
+
+
+def test_queued_nodes_that_cannot_begin_any_more_are_left_out(runs):
+    runs.know(slow, 0.05)
+    first = op(slow)(1)
+    second = op(slow)(first)
+    job = runs.job([first, second])
+    job.fill(1)
+    batch = job.next_of(job.heavy)
+    job.schedule.finish(batch.numbers)
+    job.fill(1)
+    assert list(job.heavy)
+    job.schedule.lose(values=batch.numbers)
+    assert job.next_of(job.heavy) is None
+    job.fill(1)
+    assert of(job, job.next_of(job.heavy)) == [first]
+    job.schedule.stop()
+    assert job.next_of(job.heavy) is None
+
+
+def test_timeouts_of_the_nodes_and_of_the_executor(runs):
+    nodes = [op(tiny).options(timeout=1)(1), op(tiny)(2)]
+    assert runs.job(nodes).timeouts([0, 1]) == {0: 1}
+    assert runs.job(nodes[1:]).timeouts([0]) == {}
+    assert Runs(timeout=5).job(nodes).timeouts([0, 1]) == {0: 1, 1: 5}
+
+
+def test_the_nodes_of_a_client_go_one_by_one(runs):
+    runs.know(tiny, 1e-6)
+    job = runs.job([op(tiny)(1), op(tiny)(2)], keeps=True)
+    job.fill(2)
+    assert len(job.heavy) == 2
+    assert job.next_light() is None

@@ -1,0 +1,32 @@
+"""Fixtures for the tests of ParallelExecutor and of what it is made of."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dask_dispatcher import ParallelExecutor
+from tests.executors.parallel.controller import Controller
+from tests.support.gates import Gate
+
+
+@pytest.fixture
+def controller(tmp_path: Path) -> Iterator[Controller]:
+    """Give the test one real worker, to be talked to by hand."""
+    with Controller(tmp_path / "files") as controller:
+        yield controller
+
+
+@pytest.fixture
+def executor() -> Iterator[ParallelExecutor]:
+    """Give the test an executor of two processes."""
+    with ParallelExecutor(2) as executor:
+        yield executor
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """Hold nodes; whatever is left in it goes through at the end."""
+    gate = Gate(tmp_path)
+    yield gate
+    gate.open()

@@ -1,0 +1,203 @@
+"""What can befall tiny nodes that travel together: the innocent are not blamed, nothing runs twice
+without need, and a large graph is no load on anybody.
+"""
+
+import os
+import signal
+
+import distributed
+import pytest
+from tests.support import eventually
+from tests.support.gates import Gate
+
+from dask_dispatcher import CollectNode, DaskExecutor, DependencyError, WorkerLostError, op
+
+BOUND = 20.0  # seconds in which a run must have ended after a fault
+LARGE = 5_000  # items of a value that stays on its worker
+
+
+@pytest.fixture
+def gate(tmp_path):
+    gate = Gate(tmp_path)
+    yield gate
+    gate.open()
+
+
+def warm(executor, *functions):
+    """Let an executor learn that functions are cheap, so that their calls travel together."""
+    executor.run([function(-n) for function in functions for n in range(1, 30)])
+
+
+# Row 6
+
+
+@pytest.mark.parametrize("shape", ["chain", "wide"])
+def test_many_thousand_nodes(shared_cluster, shape):
+    step = op(lambda x: x + 1)
+    if shape == "wide":
+        node = op(sum)([step(n) for n in range(30_000)])
+    else:
+        node = step(0)
+        for _ in range(29_999):
+            node = step(node)
+    with DaskExecutor(shared_cluster.address) as executor:
+        expected = 30_000 if shape == "chain" else sum(range(1, 30_001))
+        assert executor.compute(node) == expected
+
+
+# Row 29
+
+
+@pytest.mark.timeout(120)
+def test_poison_among_innocents(make_cluster, starts_log):
+    cluster = make_cluster(workers=5)
+    record = starts_log.record
+
+    @op
+    def step(n):
+        if n == 70:
+            record("poison")
+            os._exit(1)
+        return n
+
+    nodes = [step(n) for n in range(140)]
+    after = op(lambda x: x)(nodes[70])
+    with DaskExecutor(cluster.address) as executor:
+        warm(executor, step)
+        *found, last = executor.run([*nodes, after], raise_errors=False)
+        for n, result in enumerate(found):
+            if n != 70:
+                assert result.unwrap().fetch(BOUND) == n
+        for result in (found[70], last):
+            error = result.unwrap_err()
+            assert error.node is nodes[70]
+            assert type(error.__cause__) is WorkerLostError
+            assert error.attempts == 4
+        assert executor.compute(step(3)) == 3
+    assert starts_log.counts() == {"poison": 4}
+
+
+# Row 33
+
+
+def test_a_stopped_worker_is_given_up_and_its_late_result_ignored(make_cluster, starts_log, gate):
+    ttl = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2s"}
+    cluster = make_cluster(workers=2, env=ttl)
+    record, passing = starts_log.record, gate.passing
+    node = op(lambda: record("node") or passing() or os.getpid())()
+    with DaskExecutor(cluster.address) as executor:
+        run = executor.start([node])
+        (pid,) = gate.wait()
+        (stopped,) = [worker for worker in cluster.workers if worker.pid == pid]
+        stopped.stop()
+        gate.wait(2, timeout=30)
+        gate.open()
+        (result,) = run.results(BOUND)
+        value = result.unwrap().fetch(BOUND)
+        stopped.cont()
+        assert value != pid
+        assert result.unwrap().fetch(BOUND) == value
+        assert executor.compute(op(abs)(-3)) == 3
+    assert starts_log.counts() == {"node": 2}
+
+
+# Row 35
+
+
+def test_a_worker_retires_gracefully_and_takes_nothing_along(cluster, starts_log):
+    record = starts_log.record
+    make = op(lambda n: record(f"make-{n}") or [n] * LARGE)
+    nodes = [make(n) for n in range(8)]
+    with (
+        DaskExecutor(cluster.address) as executor,
+        distributed.Client(cluster.address, set_as_default=False) as other,
+    ):
+        results = executor.run(nodes)
+        other.retire_workers([cluster.workers[0].address])
+        total = op(lambda values: sum(value[0] for value in values))
+        futures = [result.unwrap() for result in results]
+        assert executor.compute(total(futures)) == sum(range(8))
+    assert starts_log.counts() == {f"make-{n}": 1 for n in range(8)}
+
+
+def test_a_worker_that_joins_is_used(make_cluster, gate):
+    cluster = make_cluster(workers=1)
+    passing = gate.passing
+    with DaskExecutor(cluster.address) as executor:
+        run = executor.start([op(lambda n: passing() or os.getpid())(n) for n in range(4)])
+        gate.wait()
+        cluster.add_worker()
+        pids = gate.wait(2)
+        gate.open()
+        found = set(executor.gather(run.results(BOUND)))
+    assert set(pids[:2]) == {worker.pid for worker in cluster.workers}
+    assert found == set(pids[:2])
+
+
+# Row 37
+
+
+def test_another_client_retires_all_workers(cluster, gate):
+    passing = gate.passing
+    with (
+        DaskExecutor(cluster.address, worker_timeout=2.0) as executor,
+        distributed.Client(cluster.address, set_as_default=False) as other,
+    ):
+        run = executor.start([op(lambda n: passing() or n)(n) for n in range(4)])
+        gate.wait(2)
+        other.retire_workers(close_workers=True)
+        cluster.add_worker()
+        gate.open()
+        for n, result in enumerate(run.results(BOUND)):
+            assert result.is_err() or result.unwrap().fetch(BOUND) == n
+
+
+# Losses of what many depend on
+
+
+def test_inputs_that_are_lost_are_computed_again_for_another_run(cluster, starts_log):
+    record = starts_log.record
+    with DaskExecutor(cluster.address) as executor:
+        (result,) = executor.run([op(lambda: record("source") or [7] * LARGE)()])
+        (pid,) = starts_log.pids("source")
+        (holder,) = [worker for worker in cluster.workers if worker.pid == pid]
+        holder.kill()
+        eventually(lambda: len(executor._engine.crew.members) == 1)
+        assert executor.compute(op(sum)(result.unwrap())) == 7 * LARGE
+    assert starts_log.counts() == {"source": 2}
+
+
+def test_a_killed_worker_costs_only_what_it_had(cluster, starts_log, gate):
+    record, passing = starts_log.record, gate.passing
+    step = op(lambda n: record(n) or n)
+    first = [step(n) for n in range(200)]
+    held = op(lambda values: passing() or sum(values))(first)
+    with DaskExecutor(cluster.address) as executor:
+        run = executor.start([held])
+        (pid,) = gate.wait()
+        gate.open()
+        os.kill(pid, signal.SIGKILL)
+        (result,) = run.results(BOUND)
+        assert result.unwrap().fetch(BOUND) == sum(range(200))
+    assert set(starts_log.counts().values()) == {1}  # small values were here already
+
+
+# What a node raises
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_a_node_in_a_group_that_raises_what_ends_programs(shared_cluster, kind):
+    def step(n):
+        if n == 5:
+            raise kind("on purpose")
+        return n
+
+    step = op(step)
+    with DaskExecutor(shared_cluster.address) as executor:
+        warm(executor, step)
+        results = executor.run([step(n) for n in range(20)], raise_errors=False)
+        error = results.pop(5).unwrap_err()
+        assert type(error) is DependencyError
+        assert type(error.__cause__) is kind
+        assert executor.gather(results) == [n for n in range(20) if n != 5]
+        assert executor.compute(CollectNode([step(1), step(2)])) == [1, 2]
