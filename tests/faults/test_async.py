@@ -5,6 +5,7 @@ the values of an oracle), by counts of starts, and by the fixture that looks for
 """
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -220,6 +221,52 @@ def test_sigint_that_nobody_catches_ends_the_program_with_one_traceback():
     assert "Exception ignored" not in err
     assert "never" not in err
     assert process.returncode == -signal.SIGINT
+
+
+# One that comes in a finalizer of the interpreter's own, a weak set's say, is lost there.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_keyboard_interrupt_after_any_call_leaves_the_executor_usable():
+    # One that comes while a future is dropped comes once more, as a SIGINT.
+    sigint = signal.signal(signal.SIGINT, lambda *_: None)
+    moments = itertools.count(1)
+    try:
+        with AsyncExecutor(max_workers=1) as executor:  # which cannot spare a thread
+            nodes = [op(later)(1), op(identity)(op(later)(2)), op(time.sleep)(0.001)]
+            executor.run(nodes)
+            # All moments at which CPython looks for signals, but for the ends of loops.
+            while (place := interrupted(next(moments), lambda: executor.run(nodes))) is not None:
+                results = executor.start([op(identity)(3), op(later)(4)]).results(BOUND)
+                assert outcome(results) == [3, 4], f"after an interrupt in {place}"
+            eventually(lambda: "0 runs" in repr(executor), BOUND)
+    finally:
+        signal.signal(signal.SIGINT, sigint)
+    assert next(moments) > 100
+
+
+def interrupted(moment, call):
+    """Interrupt a call when it enters a function, or one in C returns, for the nth time.
+
+    Returns where that was, or None if there were fewer such moments.
+    """
+    place = None
+
+    def profile(frame, event, arg):
+        nonlocal moment, place
+        if event in ("call", "c_return"):
+            moment -= 1
+            if moment == 0:
+                place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    sys.setprofile(profile)
+    try:
+        call()
+    except KeyboardInterrupt:
+        assert place is not None
+    finally:
+        sys.setprofile(None)
+    return place
 
 
 # One that comes in a finalizer of the interpreter's own, a weak set's say, is lost there.

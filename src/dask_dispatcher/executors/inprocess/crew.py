@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import sys
 import threading
 import time
@@ -112,7 +113,9 @@ class Member:
         self._failed: list[tuple[int, BaseException]] = []
         # Run, number and attempt of the last start that was told.
         self._noted: tuple[str, int, int] | None = None
-        self._call = threading.Condition(engine.lock)
+        self._lock = engine.lock
+        # A queue, as a Condition that Ctrl-C interrupts may leave its waiters in a wrong state.
+        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.free()
         self.thread = threading.Thread(
             target=engine.work, args=(self,), name=f"dask-dispatcher-{serial}", daemon=True
@@ -130,15 +133,19 @@ class Member:
         self._seen_at = self._seen_cpu = 0.0
 
     def rest(self) -> None:
-        """Wait until called."""
+        """Wait until called; gives the lock back meanwhile, which is held once."""
         self.is_idle = True
-        self._call.wait()
+        self._lock.release()
+        try:
+            self._calls.get()
+        finally:
+            self._lock.acquire()
         self.is_idle = False
 
     def call(self) -> None:
-        """Wake the thread if it rests."""
+        """Wake the thread if it rests, or before it rests the next time."""
+        self._calls.put(None)  # first, so that Ctrl-C in between cannot leave it asleep, yet busy
         self.is_idle = False
-        self._call.notify()
 
     @property
     def is_busy(self) -> bool:
@@ -274,7 +281,7 @@ class Member:
         except BaseException as error:
             self._failed.append((number, error))
             return
-        with self._call:
+        with self._lock:
             if self.abandoned:  # another attempt may have given its value
                 return
             job.values[number] = value
@@ -293,7 +300,7 @@ class Member:
 
     def _note_failing(self, job: Job, number: int) -> None:
         """Record when and where a call began that has failed, unless that was told before."""
-        with self._call:  # the watch may be about to tell the same
+        with self._lock:  # the watch may be about to tell the same
             if not self.abandoned:
                 self.note_started(job, number)
 

@@ -89,8 +89,8 @@ class ThreadEngine(Engine):
                 state.settle()
                 return
             self._start_watch()
+            self._job_of[state] = job  # first: `stop` finds it by this if Ctrl-C comes in between
             self._jobs.append(job)
-            self._job_of[state] = job
             job.look_for_slow(self._slow)
             if job.has_coroutines:
                 carriers = Carriers(self, job, loop or self._start_watch().loop)
@@ -234,8 +234,15 @@ class ThreadEngine(Engine):
             if member.is_idle:
                 member.call()
                 return
+        if threading.current_thread() is not threading.main_thread():
+            self._hire()
+        else:  # Ctrl-C could leave a thread half started, and counted as busy for ever
+            self._start_watch().post(self._hire)
+
+    def _hire(self) -> None:
+        """Start one more thread, if there may be more."""
         working = sum(not (member.is_nested or member.abandoned) for member in self._members)
-        if working < self._limit:
+        if working < self._limit and not self._closing:
             member = Member(self, next(self._serial))
             self._members.append(member)
             member.thread.start()
@@ -421,9 +428,9 @@ class ThreadEngine(Engine):
     def _look_soon(self) -> None:
         self._pause = _FIRST_LOOK
         if not self._is_looking:
-            self._is_looking = True
             assert self._watch is not None
             self._watch.later(self._pause, self._look)
+            self._is_looking = True  # last: Ctrl-C in between costs one look too many, not all
 
     def _look(self) -> None:
         """Find threads that are stuck in a call, and relieve them; end calls that time out."""
@@ -440,6 +447,9 @@ class ThreadEngine(Engine):
             self._call_one()
         for carriers in tuple(self._carriers.values()):
             carriers.check_loop()
+        for job in tuple(self._jobs):
+            if job.schedule.is_over:  # and Ctrl-C interrupted what ended it
+                self.retire(job)
         if not (self._jobs or self._carriers):
             self._is_looking = False
             return

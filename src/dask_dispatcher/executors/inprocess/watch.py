@@ -27,7 +27,11 @@ class Watch:
         self._is_ending = False
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._run, name="dask-dispatcher-loop", daemon=True)
-        self.thread.start()
+        try:
+            self.thread.start()
+        except BaseException:  # Ctrl-C, while the thread may be under way already
+            self.leave()
+            raise
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
