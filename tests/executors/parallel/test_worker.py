@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from dask_dispatcher import op
+from dask_dispatcher.executors.parallel.channel import Channel
 from dask_dispatcher.executors.parallel.places import bring, in_memory
 from dask_dispatcher.executors.slices.carrying import dump, load
 from dask_dispatcher.executors.slices.columns import to_columns
@@ -109,6 +110,33 @@ def test_a_busy_worker_gives_back_what_it_has_not_begun(controller, gate):
     assert found.values == {}
     gate.open()
     assert controller.ended().values == {local.number(held): None}
+
+
+def test_the_end_of_a_slice_is_said_after_an_answer_that_has_taken_from_it(controller, gate):
+    def held():
+        ends, is_said = threading.Event(), threading.Event()
+        send = Channel.send
+
+        def slow_send(channel, message):
+            if message[0] == "report":  # the channel's thread has taken what there was to say
+                ends.set()
+                is_said.wait(0.2)  # which the end of the slice must not overtake
+            send(channel, message)
+            if message[0] == "ended":
+                is_said.set()
+
+        Channel.send = slow_send
+        gate.passing()
+        ends.wait()
+
+    first, last = op(abs)(-1), op(abs)(-2)
+    serial, local = controller.give(first, op(held)(), last)
+    gate.wait()
+    gate.open()
+    controller.send("nudge", serial)
+    kind, _, _, report, back = controller.hear("report", "ended")
+    assert (kind, report[1], back) == ("report", [1], [local.number(last)])
+    assert controller.hear("report", "ended")[0] == "ended"
 
 
 def test_a_slice_that_has_not_begun_comes_back_whole(controller, gate):

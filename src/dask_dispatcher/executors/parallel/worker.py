@@ -84,7 +84,9 @@ class Worker:
         self._runner: SliceRunner | None = None
         self._serial = -1
         self._run = -1
-        self._lock = threading.Lock()  # guards the four above
+        # Guards the four above; an answer is sent under it, so that what it has taken from a slice is
+        # said before the end of that slice, after which the controller waits for nothing more.
+        self._lock = threading.Lock()
         self._reported = 0.0
         self._is_copy = False  # a fork of a worker, made by a node
         self._coroutines: CoroutineRunner | None = None
@@ -186,12 +188,11 @@ class Worker:
             runner = self._runner if serial == self._serial else None
             if runner is not None:
                 rest = _taken(runner.todo)
-            run = self._run
-        numbers = [entry[0] for entry in rest or ()]
-        if runner is None:
-            self._send("back", serial, numbers)
-        else:
-            self._send("report", run, serial, runner.outbox.take(), numbers)
+            numbers = [entry[0] for entry in rest or ()]
+            if runner is None:
+                self._send("back", serial, numbers)
+            else:
+                self._send("report", self._run, serial, runner.outbox.take(), numbers)
 
     def _end(self) -> None:
         """End this process and all that it has started; remove files nobody else will."""
@@ -245,7 +246,7 @@ class Worker:
         self._cell[_ENDED] = serial
         with self._lock:
             self._runner = None
-        self._send("ended", run, serial, runner.outbox.take())
+            self._send("ended", run, serial, runner.outbox.take())
 
     def _values(self, given: tuple[Any, ...]) -> Values:
         _, atoms, pickled, places = given
