@@ -110,6 +110,24 @@ def test_close_disconnects_and_lets_values_go(cluster):
         eventually(lambda: not other.dask.who_has())
 
 
+def test_a_closed_client_says_that_it_is(shared_cluster):
+    with Client(shared_cluster.address) as client:
+        pass
+    for use in (
+        lambda: client.submit(op(int)("2")),
+        lambda: client.gather([]),
+        lambda: client.dask,
+    ):
+        with pytest.raises(ExecutorError, match="this Client is closed"):
+            use()
+
+
+def test_copies_are_counted_from_one(client):
+    future = client.submit(op(int)("2"))
+    with pytest.raises(ValueError, match="n must be at least 1"):
+        client.replicate([future], n=0)
+
+
 def test_an_executor_has_a_client(shared_cluster):
     with DaskExecutor(shared_cluster.address) as executor:
         node = op(int)("4") * 2

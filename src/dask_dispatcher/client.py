@@ -24,7 +24,7 @@ from .executors.state import RunState
 from .futures import NodeFuture
 from .identity import ancestors
 from .nodes import DataNode, DispatchNode
-from .options import Options
+from .options import Options, check_count
 from .plan import compile_plan
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Client:
 
     @property
     def _engine(self) -> DaskEngine:
-        self._executor._check_open()
+        self._check_open()
         return cast(DaskEngine, self._executor._engine)
 
     def submit(self, node: DispatchNode[T], *, workers: Any = None) -> NodeFuture[T]:
@@ -134,12 +134,12 @@ class Client:
 
     def gather(self, futures: Iterable[NodeFuture[T]]) -> list[T]:
         """Return the values of futures, also of another client's; raise the first failure."""
-        self._executor._check_open()
+        self._check_open()
         return self._executor.gather(futures)
 
     def cancel(self, futures: Iterable[NodeFuture[Any]]) -> None:
         """Cancel nodes, and what depends on them in the same submission; their values go."""
-        self._executor._check_open()
+        self._check_open()
         for future in _futures(futures):
             state = future._checked()
             with state.owner.lock:
@@ -161,6 +161,7 @@ class Client:
             How many workers are to have each value; default: all.
         """
         engine = self._engine
+        check_count("n", n, minimum=1)
         wanted = list(self._sent.values()) if futures is None else _futures(futures)
         for future in wanted:
             future.wait()
@@ -172,6 +173,11 @@ class Client:
             self._stopped_manager = True
             log.info("stopped the active memory manager, which would drop the copies")
         engine.connection.client.replicate(keys, n=n)
+
+    def _check_open(self) -> None:
+        if self._executor._closed:
+            raise ExecutorError("this Client is closed; make a new one")
+        self._executor._check_open()
 
     def close(self) -> None:
         """Disconnect and let the values go; scheduler and workers live on.
@@ -188,7 +194,7 @@ class Client:
         self._executor.close()
 
     def __enter__(self) -> Client:
-        self._executor._check_open()
+        self._check_open()
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -191,6 +191,11 @@ def test_gather_raises_the_first_failure(executor):
     assert executor.gather([]) == []
 
 
+def test_gather_takes_nothing_else(executor):
+    with pytest.raises(TypeError, match="results and futures of runs, not int"):
+        executor.gather([3])
+
+
 def test_gather_takes_futures_of_several_executors(executor):
     with AsyncExecutor() as other:
         mine = executor.run([op(identity)(1), op(identity)(2)])

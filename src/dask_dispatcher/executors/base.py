@@ -208,6 +208,10 @@ class Executor:
                 result.unwrap()
             futures.append(result.value if isinstance(result, Ok) else result)
         for future in futures:
+            if not isinstance(future, NodeFuture):
+                raise TypeError(
+                    f"gather takes results and futures of runs, not {type(future).__name__}"
+                )
             future.wait()
         owners = dict.fromkeys(future._checked().owner for future in futures)
         values: dict[NodeFuture[T], T] = {}
