@@ -62,7 +62,7 @@ def process_of(cluster, pid):
 
 def tasks_on(address):
     """Return the keys of all tasks that a scheduler knows, and of all data on its workers."""
-    with distributed.Client(address, set_as_default=False, timeout=5) as client:
+    with distributed.Client(address, set_as_default=False, timeout=30) as client:
         keys = client.run_on_scheduler(
             lambda dask_scheduler: sorted(map(str, dask_scheduler.tasks))
         )
@@ -647,7 +647,7 @@ def test_waiting_fetch_ends_with_the_scheduler(cluster, gate):
 
 
 def test_users_client_that_lost_its_scheduler(cluster, gate):
-    with distributed.Client(cluster.address, set_as_default=False, timeout=2) as client:
+    with distributed.Client(cluster.address, set_as_default=False, timeout=5) as client:
         executor = DaskExecutor(client)
         run = executor.start([op(gate.passing)()])
         gate.wait()
