@@ -1,13 +1,17 @@
 """Clusters that are not as a program expects them: paused, adaptive, of another version."""
 
 import logging
+import os
+import pathlib
 import sys
 import threading
 
 import distributed
+import numpy
 import pytest
 from tests.support import eventually
 from tests.support.gates import Gate
+from tests.support.pythons import other_python
 
 from dask_dispatcher import DaskExecutor, ExecutorError, NoWorkersError, RunCancelledError, op
 from dask_dispatcher.executors.dask.parcels import Parcel
@@ -91,6 +95,40 @@ def test_worker_of_another_python_is_named(shared_cluster, monkeypatch):
     assert error.worker in [worker.address for worker in shared_cluster.workers]
     for words in (error.worker, here, "this program 4.2", "only travel between equal versions"):
         assert words in str(error)
+
+
+@pytest.mark.timeout(240)  # once, Dask is installed for the other Python
+@pytest.mark.filterwarnings("ignore::distributed.versions.VersionMismatchWarning")
+def test_scheduler_and_a_worker_of_another_python(make_cluster):
+    """The scheduler sees nothing of what travels to workers; the worker is refused."""
+    python, version = other_python()
+    cluster = make_cluster(python=python)
+    cluster.add_worker("equal")
+    with DaskExecutor(cluster.address) as executor:
+        nodes = [op(lambda n: n * n, label="square")(n) for n in range(100)]
+        array = op(lambda: numpy.arange(50_000), label="array")()  # which stays on the worker
+        assert executor.compute([op(sum)(nodes), op(len)(array)]) == [328_350, 50_000]
+        assert _python_of_scheduler(executor) == version
+        worker = cluster.add_worker("other", python=python, env=_OURS)
+        refused, fine = (op(abs, workers=name)(-3) for name in ("other", "equal"))
+        *errors, three = executor.run([refused, op(abs)(refused), fine], raise_errors=False)
+    assert three.is_ok()
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    for error in (result.unwrap_err() for result in errors):
+        assert error.node is refused
+        assert error.worker == worker.address
+        text = f"worker {worker.address} runs Python {version}, this program {here}"
+        assert text in str(error.__cause__)
+
+
+# Other Pythons have Dask installed, but not this package.
+_ROOT = pathlib.Path(__file__).parents[2]
+_OURS = {"PYTHONPATH": os.pathsep.join(map(str, (_ROOT, _ROOT / "src")))}
+
+
+def _python_of_scheduler(executor):
+    versions = executor.client.dask.get_versions()
+    return ".".join(versions["scheduler"]["host"]["python"].split(".")[:2])
 
 
 # reset()

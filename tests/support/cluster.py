@@ -32,12 +32,19 @@ class DaskProcess:
 
     address: str
 
-    def __init__(self, arguments: Sequence[str], directory: Path, name: str, env: Mapping) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        directory: Path,
+        name: str,
+        env: Mapping,
+        python: str | Path = sys.executable,
+    ) -> None:
         self.name = name
         self._log = directory / f"{name}.log"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "dask", *arguments],
+                [python, "-m", "dask", *arguments],
                 cwd=directory,
                 # Workers import the functions of our test modules by name; what a killed process
                 # leaves in its temporary folder goes the way of the logs.
@@ -126,6 +133,8 @@ class Cluster:
         More command line options for all processes, such as TLS files.
     env
         More environment for all processes, such as ``DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL``.
+    python
+        The interpreter that runs the scheduler.
     """
 
     def __init__(
@@ -135,11 +144,13 @@ class Cluster:
         *,
         options: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        python: str | Path = sys.executable,
     ) -> None:
         self.directory = directory
         self.workers: list[WorkerProcess] = []
         self._options = tuple(options)
         self._env = dict(env or {})
+        self._python = python
         self._started = 0
         self.scheduler = self._start_scheduler("0")
         self.address = self.scheduler.address
@@ -170,9 +181,10 @@ class Cluster:
         env: Mapping[str, str] | None = None,
         *,
         options: Sequence[str] = (),
+        python: str | Path = sys.executable,
     ) -> WorkerProcess:
         """Start a worker and wait until the scheduler has registered it."""
-        worker = self._start_worker(name, nthreads, resources, env, options)
+        worker = self._start_worker(name, nthreads, resources, env, options, python)
         return self._registered(worker)
 
     def add_workers(self, n: int) -> list[WorkerProcess]:
@@ -204,7 +216,11 @@ class Cluster:
         # Should pytest itself be killed, then the scheduler ends after this, and its workers too.
         arguments += ["--idle-timeout", "1h"]
         scheduler = DaskProcess(
-            [*arguments, *self._options], self.directory, self._next("scheduler"), self._env
+            [*arguments, *self._options],
+            self.directory,
+            self._next("scheduler"),
+            self._env,
+            self._python,
         )
         with _killed_on_error(scheduler):
             scheduler.address = scheduler.wait_for(r"Scheduler at: +(\S+)")
@@ -217,6 +233,7 @@ class Cluster:
         resources: Mapping[str, float] | None = None,
         env: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
+        python: str | Path = sys.executable,
     ) -> WorkerProcess:
         name = name or self._next("worker")
         arguments = ["worker", self.address, "--no-nanny", "--name", name]
@@ -225,7 +242,8 @@ class Cluster:
         if resources:
             arguments += ["--resources", " ".join(f"{k}={v}" for k, v in resources.items())]
         arguments += [*self._options, *options]
-        worker = WorkerProcess(arguments, self.directory, name, {**self._env, **(env or {})})
+        environment = {**self._env, **(env or {})}
+        worker = WorkerProcess(arguments, self.directory, name, environment, python)
         self.workers.append(worker)
         return worker
 

@@ -70,6 +70,17 @@ def is_empty(spy):
     return not tasks(spy) and not data(spy)
 
 
+def spans(spy):
+    """Return the names of Dask's spans, and of all that a worker has measured of them."""
+    known = spy.run_on_scheduler(
+        lambda dask_scheduler: [
+            span.name for span in dask_scheduler.extensions["spans"].spans.values()
+        ]
+    )
+    measured = spy.run(lambda dask_worker: list(dask_worker.digests_total))
+    return known, {key[1] for keys in measured.values() for key in keys if key[0] == "execute"}
+
+
 class Recorded:
     """A value that notes each process in which it is unpickled."""
 
@@ -183,6 +194,17 @@ def test_reset_empties_scheduler_and_workers(executor, spy, gate, starts_log):
     for result in unfinished.results(WAIT):
         assert isinstance(result, Err)
     assert executor.compute(op(int)("5")) == 5
+
+
+def test_a_scheduler_remembers_one_span_however_many_runs(executor, spy):
+    """Of tasks without a span it makes one for each burst, and workers measure each by itself."""
+    known, measured = spans(spy)
+    for n in range(5):
+        assert executor.compute(op(abs)(-n)) == n
+        eventually(lambda: is_empty(spy))
+    known_now, measured_now = spans(spy)
+    assert known_now[len(known) :] == [("dask-dispatcher",)]
+    assert measured_now - measured == {executor.client.dask.id}
 
 
 def test_large_literals_travel_once(executor, shared_cluster, unpickled_in):

@@ -20,7 +20,11 @@ class Running:
 
     def __init__(self):
         self.reports = queue.SimpleQueue()
-        self.runner = CoroutineRunner("here", lambda *message: self.reports.put(message))
+        self.runner = CoroutineRunner("here", self.report)
+
+    def report(self, run, outbox):
+        assert run == 5
+        self.reports.put(outbox.take())
 
     def start(self, *functions, args=(), values=None, timeouts=None, observed=False, names=()):
         """Begin one node a function, numbered from 0, with places for references in `args`."""
@@ -43,9 +47,7 @@ class Running:
             sum(len(found[key]) for key in ("numbers", "pickled", "large", "failed", "skipped"))
             < count
         ):
-            kind, run, serial, report, back = self.reports.get(timeout=WAIT)
-            assert (kind, run, serial, back) == ("report", 5, 0, ())
-            for key, items in zip(KINDS, report, strict=True):
+            for key, items in zip(KINDS, self.reports.get(timeout=WAIT), strict=True):
                 found[key] += items
         return found
 

@@ -235,9 +235,8 @@ def test_what_memory_cannot_hold_is_written_to_files_that_are_nobody_elses(execu
     executor._engine.memory_limit = 1_000_000
     folder = Path(executor._engine._folder)
     nodes = [op(np.full)(100_000, float(n)) for n in range(8)]
-    # One by one: a value that is written before its worker has reported it stays in memory, too.
-    results = [result for node in nodes for result in executor.run([node])]
-    eventually(lambda: folder.exists() and len(list(folder.iterdir())) >= 4)
+    results = executor.run(nodes)
+    eventually(lambda: folder.exists() and len(list(folder.iterdir())) >= 6)  # one stays with each
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert folder.parent == Path(tempfile.gettempdir())
     values = executor.gather(results)

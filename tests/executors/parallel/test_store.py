@@ -25,8 +25,20 @@ class Kept:
         self.spilled = {}
         self.store = Store(WITNESS.identity, str(folder), limit, self.spilled.__setitem__)
 
-    def keep(self, key, value):
+    def keep_untold(self, key, value):
         return self.store.keep(key, dump(value, "it"), value)
+
+    def keep(self, key, value):
+        """Keep a value, as a node that is reported at once."""
+        place, seen = self.keep_untold(key, value)
+        self.store.note_told([key])
+        return place, seen
+
+    def bring(self, key, value):
+        """Bring a value from elsewhere; return what keeps it there."""
+        dumped = dump(value, "it")
+        self.store.get(key, in_memory(WITNESS.identity, dumped))
+        return dumped
 
     @property
     def files(self):
@@ -150,12 +162,36 @@ def test_a_value_larger_than_the_limit_stays(tmp_path):
     assert (load(*bring(place)) == 5).all()
 
 
-def test_values_that_were_brought_count_and_spill_too(tmp_path):
+def test_what_the_controller_has_not_heard_of_stays(tmp_path):
     kept = Kept(tmp_path / "files", limit=100_000)
-    dumped = dump(array(1), "it")
-    kept.store.get((1, 0), in_memory(WITNESS.identity, dumped))
+    for number in range(3):
+        kept.keep_untold((1, number), array(number))
+    kept.store.make_room()
+    assert kept.spilled == {}
+    assert kept.store.is_full
+    kept.store.note_told([(1, 1), (9, 9)])  # of what is gone already it is told in vain
+    kept.store.make_room()
+    assert list(kept.spilled) == [(1, 1)]
+    kept.store.note_told([(1, 0), (1, 1), (1, 2)])
+    kept.store.make_room()
+    assert list(kept.spilled) == [(1, 1), (1, 0)]  # each once; the newest stays
+    assert not kept.store.is_full
+
+
+def test_what_can_be_brought_again_counts_and_is_dropped(tmp_path):
+    kept = Kept(tmp_path / "files", limit=100_000)
+    _elsewhere = kept.bring((1, 0), array(1))
     kept.keep((1, 1), array(2))
-    assert list(kept.spilled) == [(1, 0)]
+    assert (kept.spilled, kept.files) == ({}, [])
+    assert kept.store.distance((1, 0), ("file", "", [5])) == 5
+    assert 80_000 <= kept.store.size <= 100_000
+
+
+def test_a_value_that_comes_twice_counts_once(kept):
+    _elsewhere = kept.bring((1, 0), array(1))
+    size = kept.store.size
+    kept.keep((1, 0), array(1))
+    assert kept.store.size == size
 
 
 def test_files_are_nobody_elses(tmp_path):
@@ -187,6 +223,17 @@ def test_where_memory_cannot_be_read_values_go_to_files_at_once(tmp_path):
     assert pathlib.Path(place[1]) in kept.files
     assert (load(*bring(place)) == 4).all()
     assert kept.store.get((1, 0), place) is seen
+
+
+def test_where_memory_cannot_be_read_what_does_not_fit_is_in_its_file_already(tmp_path):
+    kept = Kept(tmp_path / "files", limit=100_000)
+    kept.store.use_files()
+    places = [kept.keep_untold((1, number), array(number))[0] for number in range(3)]
+    assert kept.spilled == {}
+    assert len(kept.files) == 3
+    assert not kept.store.is_full
+    for number, place in enumerate(places):
+        assert (kept.store.get((1, number), place) == number).all()
 
 
 def test_where_memory_cannot_be_read_and_there_is_no_room_the_node_hears_of_it(tmp_path):

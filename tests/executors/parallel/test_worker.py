@@ -201,6 +201,26 @@ def test_above_its_limit_it_says_what_has_gone_to_a_file(tmp_path):
         pathlib.Path(place[1]).unlink()  # the controller's to remove
 
 
+def test_it_reports_a_value_before_it_says_that_it_has_gone_to_a_file(tmp_path):
+    """All in one slice, which is not to report before its end unless memory is short."""
+    with Controller(tmp_path / "files", limit=1_000_000) as controller:
+        controller.give(*[op(np.full)(100_000, float(n)) for n in range(8)], patience=1e6)
+        known, moved = set(), []
+        while True:
+            kind, *rest = controller.hear("report", "ended", "spilled")
+            if kind == "spilled":
+                (_, number), place = rest
+                moved.append(number)
+                assert number in known
+                pathlib.Path(place[1]).unlink()
+            else:
+                known.update(number for number, _ in rest[2][3])
+            if kind == "ended":
+                break
+        assert known == set(range(8))
+        assert moved == list(range(7))  # the newest stays
+
+
 def test_it_says_when_it_cannot_read_the_program(tmp_path):
     with Controller(tmp_path / "files", greeting=False) as controller:
         nobody = (1 << 22, 0, b"x" * 16)

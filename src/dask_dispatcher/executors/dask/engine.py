@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import distributed
+from dask.base import annotate
 
 from ...errors import ExecutorError, SchedulerLostError
 from ...futures import NodeFuture
@@ -119,7 +120,10 @@ class DaskEngine(Drive):
         return Job(state, self._costs, self._sizes, keeps=keeps, is_again=is_again)
 
     def feed(self) -> None:
-        self._feeder.feed()
+        # Each burst of tasks without a span gets a new one, which scheduler and workers keep for ever.
+        span = {"name": ("dask-dispatcher",), "ids": (self.connection.client.id,)}
+        with annotate(span=span):
+            self._feeder.feed()
 
     def has_ended(self, state: RunState) -> None:
         self._over.add(state)

@@ -14,7 +14,7 @@ from ...deferred.links import NODE, Caller, set_site
 from ...errors import NodeTimeoutError
 from ..inprocess.waiting import LoopSite
 from ..slices.packing import Entry
-from ..slices.running import MissingInputError, SliceRunner, Values
+from ..slices.running import MissingInputError, Outbox, SliceRunner, Values
 
 __all__ = ["CoroutineRunner"]
 
@@ -26,13 +26,13 @@ class CoroutineRunner:
     ----------
     worker : str
         Its name in errors.
-    send : callable
-        Sends a message to the controller.
+    report : callable
+        Takes a run and an outbox, and tells the controller what is in it.
     """
 
-    def __init__(self, worker: str, send: Callable[..., None]) -> None:
+    def __init__(self, worker: str, report: Callable[[int, Outbox], None]) -> None:
         self._worker = worker
-        self._send = send
+        self._tell = report
         self._runners: dict[int, SliceRunner] = {}  # by run: what is to be reported
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._is_reporting = False
@@ -135,7 +135,7 @@ class CoroutineRunner:
     def _report(self) -> None:
         self._is_reporting = False
         for run, runner in tuple(self._runners.items()):
-            self._send("report", run, 0, runner.outbox.take(), ())
+            self._tell(run, runner.outbox)
             if not any(key[0] == run for key in self._tasks):
                 del self._runners[run]
 

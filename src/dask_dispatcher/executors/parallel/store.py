@@ -1,17 +1,21 @@
 """`Store`: the large values that a worker keeps, by run and node.
 
 A value with large buffers (an array, say) is kept as views on these buffers that cannot be written
-to, so that its consumers here get it under the same terms as those elsewhere, without a copy. When
-all values together exceed the limit, the oldest are written to files; each stays in memory until the
-controller, who knows who is reading it there, lets it go.
+to, so that its consumers here get it under the same terms as those elsewhere, without a copy.
+
+When all values together exceed the limit, the oldest go. What can be brought again from elsewhere is
+dropped. What was made here is written to a file, and stays in memory until the controller, who knows
+who is reading it there, lets it go. The controller must have heard of a value before it can hear that
+the value has moved: until it has been told (`note_told`), what was made here stays.
 """
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..slices.carrying import Dumped, load
@@ -25,14 +29,27 @@ Key = tuple[int, int]
 """A run, and a node in it; negative for a literal."""
 
 
-class _Stored:
-    __slots__ = ("dumped", "is_leaving", "size", "value")
+class _Standing(enum.Enum):
+    """What may become of a value when memory is short."""
 
-    def __init__(self, dumped: Dumped, value: Any) -> None:
+    UNTOLD = enum.auto()  # made here, and the controller does not know: it must stay
+    TOLD = enum.auto()  # made here, and nowhere else: it may go to a file
+    ELSEWHERE = enum.auto()  # it can be brought again: it may go
+    LEAVING = enum.auto()  # it is in a file too, and no longer counted
+
+
+class _Stored:
+    __slots__ = ("dumped", "size", "standing", "value")
+
+    def __init__(self, dumped: Dumped, value: Any, standing: _Standing) -> None:
         self.dumped = dumped
         self.value = value
-        self.is_leaving = False  # it is in a file too, and no longer counted
+        self.standing = standing
         self.size = len(dumped[0]) + sum(buffer.nbytes for buffer in dumped[1])
+
+    @property
+    def counted(self) -> int:
+        return 0 if self.standing is _Standing.LEAVING else self.size
 
 
 class Store:
@@ -63,7 +80,7 @@ class Store:
         self._spilled = spilled
         self._is_readable = True
         self._values: dict[Key, _Stored] = {}
-        self._lock = threading.Lock()  # guards _values and _size
+        self._lock = threading.Lock()  # guards _values, what they say of themselves, and _size
         self._size = 0
 
     def use_files(self) -> None:
@@ -81,8 +98,11 @@ class Store:
         pickled, buffers = dumped
         if buffers:
             value = load(pickled, [buffer.toreadonly() for buffer in buffers])
-        place = in_memory(self._identity, dumped) if self._is_readable else self._write(dumped)
-        self._add(key, _Stored(dumped, value))
+        if self._is_readable:
+            place, standing = in_memory(self._identity, dumped), _Standing.UNTOLD
+        else:
+            place, standing = self._write(dumped), _Standing.ELSEWHERE
+        self._add(key, _Stored(dumped, value, standing))
         return place, value
 
     def get_here(self, key: Key) -> Any:
@@ -115,48 +135,75 @@ class Store:
             raise MissingInputError(key) from None
         dumped = pickled, [buffer.toreadonly() for buffer in buffers]
         value = load(*dumped)
-        self._add(key, _Stored(dumped, value))
+        self._add(key, _Stored(dumped, value, _Standing.ELSEWHERE))
         return value
 
     def distance(self, key: Key, place: Place) -> int:
         """Return how many bytes `get` would bring here."""
         return 0 if key in self._values or place == HERE else size_of(place)
 
+    def note_told(self, keys: Iterable[Key]) -> None:
+        """Note that the controller has been told where values are that were made here."""
+        with self._lock:
+            for key in keys:
+                stored = self._values.get(key)
+                if stored is not None and stored.standing is _Standing.UNTOLD:
+                    stored.standing = _Standing.TOLD
+
+    def make_room(self) -> None:
+        """Let the oldest values go while all together exceed the limit; the newest stays."""
+        if not self.is_full:
+            return
+        with self._lock:
+            oldest = list(self._values.items())[:-1]
+        for key, stored in oldest:
+            if not self.is_full or not self._let_go(key, stored):
+                break
+
     def free(self, keys: list[Key]) -> None:
         """Let values go."""
         with self._lock:
             for key in keys:
-                stored = self._values.pop(key, None)
-                if stored is not None and not stored.is_leaving:
-                    self._size -= stored.size
+                self._drop(key)
 
     def forget_literals(self, run: int) -> None:
         """Let the literals of a run that is over go."""
         with self._lock:
-            keys = [key for key in self._values if key[0] == run and key[1] < 0]
-        self.free(keys)
+            for key in [key for key in self._values if key[0] == run and key[1] < 0]:
+                self._drop(key)
 
     def _add(self, key: Key, stored: _Stored) -> None:
         with self._lock:
+            self._drop(key)
             self._values[key] = stored
             self._size += stored.size
-            oldest = [k for k in self._values if k != key] if self._size > self._limit else []
-        for other in oldest:
-            if self._size <= self._limit or not self._spill(other):
-                break
+        self.make_room()
 
-    def _spill(self, key: Key) -> bool:
+    def _drop(self, key: Key) -> None:
+        stored = self._values.pop(key, None)
+        if stored is not None:
+            self._size -= stored.counted
+
+    def _let_go(self, key: Key, stored: _Stored) -> bool:
+        """Let a value go if it may; return False if there is no room for files."""
+        if stored.standing is _Standing.ELSEWHERE:
+            with self._lock:
+                if self._values.get(key) is stored:
+                    self._drop(key)
+        elif stored.standing is _Standing.TOLD:
+            return self._spill(key, stored)
+        return True
+
+    def _spill(self, key: Key, stored: _Stored) -> bool:
         """Write a value to a file; return whether there was room."""
-        stored = self._values.get(key)
-        if stored is None or stored.is_leaving:
-            return True
         try:
             place = self._write(stored.dumped)
         except OSError:  # it stays where it is
             return False
         with self._lock:
-            stored.is_leaving = True
-            self._size -= stored.size
+            if self._values.get(key) is stored:
+                self._size -= stored.counted
+            stored.standing = _Standing.LEAVING
         self._spilled(key, place)
         return True
 
@@ -168,6 +215,11 @@ class Store:
     def size(self) -> int:
         """Bytes kept in memory."""
         return self._size
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all values together exceed the limit."""
+        return self._size > self._limit
 
 
 def memory_limit(share: float) -> int:

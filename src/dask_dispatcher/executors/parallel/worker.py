@@ -11,6 +11,10 @@ It is started as ``python -c`` with three inherited descriptors' numbers: of the
 cell, and nothing else; all it needs to know comes in the first message. It ends, with all processes
 it has started, when its channel does.
 
+Where a large value is, is said in the report of the node that made it, and again, as `spilled`, when it
+has gone to a file: in this order, as the store lets nothing go of which there has been no report. When
+memory is short, a slice reports after its next node, however quick it is.
+
 The cell
 --------
 Three integers in memory shared with the controller: the node under way (-1: none of this slice
@@ -22,6 +26,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import mmap
 import os
 import queue
@@ -38,7 +43,7 @@ from typing import Any
 from ...deferred.links import set_process_link
 from ..slices.columns import from_columns
 from ..slices.packing import Entry
-from ..slices.running import Kept, Lazy, SliceRunner, Values
+from ..slices.running import Kept, Lazy, Outbox, SliceRunner, Values
 from .asking import WorkerLink
 from .channel import Channel
 from .coroutines import CoroutineRunner
@@ -88,6 +93,7 @@ class Worker:
         # said before the end of that slice, after which the controller waits for nothing more.
         self._lock = threading.Lock()
         self._reported = 0.0
+        self._reporting = threading.Lock()  # what is taken from an outbox first is sent first
         self._is_copy = False  # a fork of a worker, made by a node
         self._coroutines: CoroutineRunner | None = None
         self._store = Store(
@@ -114,6 +120,13 @@ class Worker:
             self._channel.send(message)
         except OSError:
             self._end()
+
+    def _report(self, kind: str, run: int, serial: int, outbox: Outbox, *back: Any) -> None:
+        """Say what has become of nodes: a `report`, or, of a slice, that it has `ended`."""
+        with self._reporting:
+            said = outbox.take()
+            self._send(kind, run, serial, said, *back)
+        self._store.note_told((run, number) for number, _ in said[3])
 
     # The channel thread
 
@@ -174,12 +187,16 @@ class Worker:
         observed: bool,
     ) -> None:
         if self._coroutines is None:
-            self._coroutines = CoroutineRunner(self._name, self._send)
+            self._coroutines = CoroutineRunner(self._name, self._report_coroutines)
         functions.open(entries)
         values, keep = self._values(given), self._keeper(run)
         self._coroutines.start(
             run, entries, values, functions.table, keep, timeouts, observed=observed
         )
+
+    def _report_coroutines(self, run: int, outbox: Outbox) -> None:
+        self._report("report", run, 0, outbox, ())
+        self._store.make_room()
 
     def _answer(self, serial: int) -> None:
         """Report what a slice has done so far, and give back what it has not begun."""
@@ -192,7 +209,7 @@ class Worker:
             if runner is None:
                 self._send("back", serial, numbers)
             else:
-                self._send("report", self._run, serial, runner.outbox.take(), numbers)
+                self._report("report", self._run, serial, runner.outbox, numbers)
 
     def _end(self) -> None:
         """End this process and all that it has started; remove files nobody else will."""
@@ -240,13 +257,15 @@ class Worker:
                 os._exit(0)
             if now - self._reported > patience:
                 self._reported = now
-                self._send("report", run, serial, runner.outbox.take(), ())
+                self._report("report", run, serial, runner.outbox, ())
+                self._store.make_room()
 
         runner.run(entries, values, pause, observed=observed, stamps=stamps)
         self._cell[_ENDED] = serial
         with self._lock:
             self._runner = None
-            self._send("ended", run, serial, runner.outbox.take())
+            self._report("ended", run, serial, runner.outbox)
+        self._store.make_room()
 
     def _values(self, given: tuple[Any, ...]) -> Values:
         _, atoms, pickled, places = given
@@ -264,6 +283,8 @@ class Worker:
         ) -> tuple[Place, Kept]:
             key = run, number
             place, _ = self._store.keep(key, (pickled, buffers), value)
+            if self._store.is_full:
+                self._reported = -math.inf
             # The controller may let it go before the slice ends, and memory with it.
             return place, Kept(lambda: self._store.get_here(key))
 
