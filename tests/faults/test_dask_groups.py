@@ -204,48 +204,32 @@ def test_another_client_retires_all_workers(cluster, gate):
             assert result.is_err() or result.unwrap().fetch(BOUND) == n
 
 
-def restart(executor, gate):
-    """Let another client restart a cluster in the middle of a run; return what is left of it.
-
-    To the run that is as if the scheduler had been lost.
-    """
+@pytest.mark.timeout(120)
+def test_another_client_restarts_the_cluster(scheduler, gate):
+    """To the run that is as if the scheduler had been lost; workers without a nanny end."""
+    scheduler.add_worker()
     passing = gate.passing
     small, large = op(abs)(-1), op(lambda: [7] * LARGE)()
     held = op(lambda *_: passing())(small, large)
-    address = executor.client.dask.scheduler.address
-    with distributed.Client(address, set_as_default=False) as other:
+    with (
+        DaskExecutor(scheduler.address, worker_timeout=60.0) as executor,
+        distributed.Client(scheduler.address, set_as_default=False) as other,
+    ):
         run = executor.start([small, large, held])
         gate.wait()
         other.restart(wait_for_workers=False)
         gate.open()
         there, gone, unfinished = run.results(BOUND)
-    assert there.unwrap().fetch(BOUND) == 1
-    with pytest.raises(SchedulerLostError):
-        gone.unwrap().fetch(BOUND)
-    with pytest.raises(SchedulerLostError):
-        executor.run([op(len)(gone.unwrap())])
-    error = unfinished.unwrap_err()
-    assert (type(error), error.node) == (SchedulerLostError, held)
-    assert "somebody restarted it" in str(error)
-    return there.unwrap()
-
-
-@pytest.mark.timeout(120)
-def test_another_client_restarts_the_cluster(scheduler, gate):
-    """Workers without a nanny end."""
-    scheduler.add_worker()
-    with DaskExecutor(scheduler.address, worker_timeout=60.0) as executor:
-        there = restart(executor, gate)
+        assert there.unwrap().fetch(BOUND) == 1
+        with pytest.raises(SchedulerLostError):
+            gone.unwrap().fetch(BOUND)
+        with pytest.raises(SchedulerLostError):
+            executor.run([op(len)(gone.unwrap())])
+        error = unfinished.unwrap_err()
+        assert (type(error), error.node) == (SchedulerLostError, held)
+        assert "somebody restarted it" in str(error)
         scheduler.add_worker()
-        assert executor.compute(op(abs)(there)) == 1
-
-
-@pytest.mark.timeout(120)
-def test_another_client_restarts_workers_that_come_back(gate):
-    """They have nannies in an embedded cluster."""
-    with DaskExecutor(worker_timeout=60.0) as executor:
-        there = restart(executor, gate)
-        assert executor.compute(op(abs)(there)) == 1
+        assert executor.compute(op(abs)(there.unwrap())) == 1
 
 
 # Losses of what many depend on
