@@ -10,7 +10,14 @@ import pytest
 from tests.support import eventually
 from tests.support.gates import Gate
 
-from dask_dispatcher import CollectNode, DaskExecutor, DependencyError, WorkerLostError, op
+from dask_dispatcher import (
+    CollectNode,
+    DaskExecutor,
+    DependencyError,
+    SchedulerLostError,
+    WorkerLostError,
+    op,
+)
 
 BOUND = 20.0  # seconds in which a run must have ended after a fault
 LARGE = 5_000  # items of a value that stays on its worker
@@ -120,6 +127,51 @@ def test_a_worker_retires_gracefully_and_takes_nothing_along(cluster, starts_log
     assert starts_log.counts() == {f"make-{n}": 1 for n in range(8)}
 
 
+def test_a_worker_retires_in_the_middle_of_a_run(cluster, starts_log, gate):
+    """What it made moves, what it has not begun goes elsewhere, and nothing runs twice."""
+    first, last = (worker.name for worker in cluster.workers)
+    record, passing = starts_log.record, gate.passing
+    make = op(lambda n: record(f"make-{n}") or [n] * LARGE)
+    made = [make(n) for n in range(6)]
+    moving = [op(make.func, workers=first)(n) for n in range(6, 12)]
+    held = op(lambda: record("held") or passing() or 1, workers=last)()
+    rest = op(lambda value, one: record(f"rest-{value[0]}") or value[0] + one)
+    ends = [rest(value, held) for value in (*made, *moving)]
+    with (
+        DaskExecutor(cluster.address) as executor,
+        distributed.Client(cluster.address, set_as_default=False) as other,
+    ):
+        run = executor.start([*made, *moving, *ends])
+        completed = run.as_completed()
+        assert {next(completed)[0] for _ in range(12)} == {*made, *moving}
+        gate.wait()
+        other.retire_workers([cluster.workers[0].address])
+        gate.open()
+        values = executor.gather(run.results(BOUND))
+        assert executor.compute(op(abs)(-3)) == 3
+    assert [value[0] for value in values[:12]] == list(range(12))
+    assert values[12:] == list(range(1, 13))
+    labels = [f"{kind}-{n}" for kind in ("make", "rest") for n in range(12)]
+    assert starts_log.counts() == dict.fromkeys([*labels, "held"], 1)
+    assert set(starts_log.pids("rest-0")) == {cluster.workers[1].pid}
+
+
+def test_a_node_under_way_on_a_worker_that_retires(cluster, starts_log, gate):
+    record, passing = starts_log.record, gate.passing
+    nodes = [op(lambda n: record(f"node-{n}") or passing() or n)(n) for n in range(4)]
+    with (
+        DaskExecutor(cluster.address) as executor,
+        distributed.Client(cluster.address, set_as_default=False) as other,
+    ):
+        run = executor.start(nodes)
+        gate.wait(2)
+        other.retire_workers([cluster.workers[0].address])
+        gate.open()
+        assert executor.gather(run.results(BOUND)) == list(range(4))
+        assert executor.compute(op(abs)(-3)) == 3
+    assert all(starts_log.counts()[f"node-{n}"] in (1, 2) for n in range(4))
+
+
 def test_a_worker_that_joins_is_used(make_cluster, gate):
     cluster = make_cluster(workers=1)
     passing = gate.passing
@@ -150,6 +202,34 @@ def test_another_client_retires_all_workers(cluster, gate):
         gate.open()
         for n, result in enumerate(run.results(BOUND)):
             assert result.is_err() or result.unwrap().fetch(BOUND) == n
+
+
+@pytest.mark.timeout(120)
+def test_another_client_restarts_the_cluster(scheduler, gate):
+    """To the run that is as if the scheduler had been lost; workers without a nanny end."""
+    scheduler.add_worker()
+    passing = gate.passing
+    small, large = op(abs)(-1), op(lambda: [7] * LARGE)()
+    held = op(lambda *_: passing())(small, large)
+    with (
+        DaskExecutor(scheduler.address, worker_timeout=60.0) as executor,
+        distributed.Client(scheduler.address, set_as_default=False) as other,
+    ):
+        run = executor.start([small, large, held])
+        gate.wait()
+        other.restart(wait_for_workers=False)
+        gate.open()
+        there, gone, unfinished = run.results(BOUND)
+        assert there.unwrap().fetch(BOUND) == 1
+        with pytest.raises(SchedulerLostError):
+            gone.unwrap().fetch(BOUND)
+        with pytest.raises(SchedulerLostError):
+            executor.run([op(len)(gone.unwrap())])
+        error = unfinished.unwrap_err()
+        assert (type(error), error.node) == (SchedulerLostError, held)
+        assert "somebody restarted it" in str(error)
+        scheduler.add_worker()
+        assert executor.compute(op(abs)(there.unwrap())) == 1
 
 
 # Losses of what many depend on

@@ -2,11 +2,13 @@
 
 from types import SimpleNamespace
 
+import pytest
+from distributed.client import FutureState
 from distributed.scheduler import KilledWorker
 
 from dask_dispatcher import WorkerLostError
 from dask_dispatcher.errors import RemoteError
-from dask_dispatcher.executors.dask.failing import read_failure
+from dask_dispatcher.executors.dask.failing import read_failure, why_scheduler_lost
 from dask_dispatcher.executors.policy import Failure
 
 
@@ -31,3 +33,21 @@ def test_anything_else_stays_what_it_is():
     assert read_failure("load", error) == Failure(error, "", None)
     failure = read_failure("load", None)
     assert type(failure.cause) is RemoteError
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("scheduler-connection-lost", "the connection broke"),
+        ("scheduler-restart", "somebody restarted it"),
+        ("unknown", ""),
+    ],
+)
+def test_a_task_that_went_with_its_scheduler(reason, text):
+    state = FutureState("key")
+    state.cancel(reason=reason)
+    assert why_scheduler_lost(SimpleNamespace(_state=state)) == text
+
+
+def test_a_task_that_nobody_cancelled():
+    assert why_scheduler_lost(SimpleNamespace(_state=FutureState("key"))) == ""

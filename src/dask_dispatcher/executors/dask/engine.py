@@ -34,6 +34,7 @@ from ..slices.costs import Costs
 from .borrowing import Borrowed, borrow, boxed
 from .clerk import Clerk
 from .crew import Crew, Member
+from .failing import why_scheduler_lost
 from .feeding import Feeder
 from .fetching import fetch
 from .groups import Group
@@ -190,7 +191,12 @@ class DaskEngine(Drive):
 
     def lose(self, group: Group, reason: str) -> None:
         """Let the nodes of a group run again that were under way on a worker that is gone."""
-        if self.knows(group):
+        if not self.knows(group):
+            return
+        why = why_scheduler_lost(group.future)
+        if why:  # of a restart we may hear by the workers that go with it
+            self.scheduler_lost(why)
+        else:
             self.drop(group)
             group.job.state.lost(group.left(), [], group.member.address, reason)
 

@@ -6,12 +6,22 @@ run.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from distributed.scheduler import KilledWorker
 
 from ...errors import RemoteError, WorkerLostError
 from ..policy import Failure
 
-__all__ = ["read_failure"]
+if TYPE_CHECKING:
+    import distributed
+
+__all__ = ["read_failure", "why_scheduler_lost"]
+
+_WITH_ITS_SCHEDULER = {
+    "scheduler-connection-lost": "the connection broke",
+    "scheduler-restart": "somebody restarted it",
+}
 
 
 def read_failure(label: str, error: BaseException | None) -> Failure:
@@ -32,3 +42,10 @@ def read_failure(label: str, error: BaseException | None) -> Failure:
         text = "a worker has no dask-dispatcher; install it there: pip install dask-dispatcher"
         return Failure(ModuleNotFoundError(text, name=error.name), "", None)
     return Failure(error or RemoteError("unknown", "Dask gave no reason"), "", None)
+
+
+def why_scheduler_lost(future: distributed.Future[Any]) -> str:
+    """Return why a task's scheduler has forgotten all there was; empty if that is not known of it."""
+    # Dask tells the reason nowhere else; by now it may be connected again.
+    reason = getattr(getattr(future._state, "exception", None), "reason", "")
+    return _WITH_ITS_SCHEDULER.get(reason, "")

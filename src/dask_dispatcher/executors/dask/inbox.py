@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import WorkerLostError, shown
 from ..policy import Failure
 from ..slices.carrying import load_failure
-from .failing import read_failure
+from .failing import read_failure, why_scheduler_lost
 from .values import Pickled
 
 if TYPE_CHECKING:
@@ -143,10 +143,9 @@ class Inbox:
 
     def _cancelled(self, group: Group) -> None:
         """Deal with a task that somebody else cancelled, or that went with the scheduler."""
-        # Dask tells the reason nowhere else; it may be connected again by now.
-        reason = getattr(getattr(group.future._state, "exception", None), "reason", "")
-        if not self._engine.connection.is_alive or reason == "scheduler-connection-lost":
-            self._engine.scheduler_lost("the connection broke")
+        why = why_scheduler_lost(group.future)
+        if why or not self._engine.connection.is_alive:
+            self._engine.scheduler_lost(why or "the connection broke")
             return
         self._engine.drop(group)
         for number in group.left():
