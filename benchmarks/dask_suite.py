@@ -58,7 +58,11 @@ def _parse() -> argparse.Namespace:
     add("--parts", default=",".join(PARTS), help="by commas; default: all")
     add("--under", default=",".join(EXCLUDED), help="executors, by commas; default: all")
     add("-k", default="", help="only these tests, as for pytest")
-    add("--keep", type=Path, help="folder for logs and outcomes; what is there is not run again")
+    add(
+        "--keep",
+        type=Path,
+        help="folder for logs and outcomes; tests that it tells of are not run again",
+    )
     return parser.parse_args()
 
 

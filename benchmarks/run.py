@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from bench.cluster import exit_on_sigterm
+from bench.dask_graphs import GRAPHS
 from bench.picture import draw
 from bench.replaying import find_instances
 from bench.suite import Page, Plan, measure_all
@@ -40,7 +41,8 @@ def main() -> None:
     if folder is None:
         print(page.text(command))
     else:
-        name = "COLLECTIONS.md" if options.only == {"collections"} else "RESULTS.md"
+        alone = options.only and options.only <= {"collections", *GRAPHS}
+        name = "COLLECTIONS.md" if alone else "RESULTS.md"
         _write(page, folder, command, name)
 
 

@@ -106,11 +106,12 @@ def graphs(share: float) -> Iterator[tuple[str, Callable[[], Any]]]:
         return max(least, round(whole * share))
 
     yield "delayed:tree", partial(delayed_tree, part(2_000, 8))
-    yield "array:sum, tiny blocks", partial(array_sum, part(1_000, 100), 25)
+    yield "array:tiny-blocks", partial(array_sum, part(1_000, 100), 25)
     yield "array:sum", partial(array_sum, part(4_000, 500), 500)
     yield "array:rechunk", partial(array_rechunk, part(2_000, 200), 50)
     yield "array:tensordot", partial(array_tensordot, part(1_500, 250), 125)
     yield "array:svd", partial(array_svd, part(4_000, 200), 100)
+    yield "bag:tiny-partitions", partial(bag_frequencies, part(2_000, 100), 1_000)
     yield "bag:frequencies", partial(bag_frequencies, part(100_000, 1_000), 50)
     if find_spec("pandas") is not None and find_spec("pyarrow") is not None:
         yield "frame:groupby", partial(frame_groupby, part(500_000, 1_000), 40)
@@ -123,6 +124,11 @@ def workload(name: str, make: Callable[[], Any]) -> Workload:
     graph, keys = dict(expression.__dask_graph__()), list(flatten(expression.__dask_keys__()))
     expected = get_sync(graph, keys)
     return Workload(name, len(graph), lambda *_: (graph, keys), expected)
+
+
+_NAMES = [name for name, _ in graphs(1)]
+GRAPHS = frozenset(_NAMES) | {name.split(":")[0] for name in _NAMES}
+"""What a graph of a collection can be asked for by: its name, and its kind."""
 
 
 class Scheduler(Engine):

@@ -7,7 +7,6 @@ to pass under ours, but for what `EXCLUDED` gives a reason for.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -18,6 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
+from bench.dask_plugin import read_outcomes
 from bench.report import table
 
 __all__ = ["EXCLUDED", "PARTS", "Comparison", "Difference", "compare", "pages", "run_part"]
@@ -37,13 +39,23 @@ NEEDED = {"array": ("numpy",), "dataframe": ("pandas", "pyarrow")}
 _EVERYWHERE = {
     r"test_cli.py::test_config_list$": "writes out the configuration, in which an executor is now",
 }
+_TARGET = "stores into an object of the test's process; what travels there is a copy"
+_LOCK = "a lock of threads cannot travel; Dask's own SerializableLock can"
+_CLOSURE = "a closure is watched, which has travelled"
 _ELSEWHERE = {
     **_EVERYWHERE,
+    r"::test_traverse_false$": "takes a Delayed to be the very same object",
+    r"::test_store(_regions|_compute_false|_delayed_target)?$": _TARGET,
+    r"::test_memmap$": _TARGET,
+    r"::test_store_locks_": _LOCK,
+    r"::test_from_array_with_lock\[": _LOCK,
+    r"::test_from_array_getitem\[": _CLOSURE,
+    r"::test_store_sources_unoptimized_nocompute$": _CLOSURE,
     r"::test_bag_with_single_callable$": "a function is another one once it has travelled",
     r"::test_from_delayed_iterator$": "one generator for three consumers: it cannot travel",
-    r"::test_reductions_are_lazy$": "the graph holds a generator; a closure is watched",
+    r"::test_reductions_are_lazy$": _CLOSURE,
     r"::test_repartition_partition_size_complex_dtypes$": "takes arrays to be the very same objects",
-    r"::test_to_delayed_optimize_graph$": "counts calls in a closure",
+    r"::test_to_delayed_optimize_graph$": _CLOSURE,
 }
 _IN_OTHER_PROCESSES = {
     **_ELSEWHERE,
@@ -59,6 +71,8 @@ EXCLUDED: Mapping[str, Mapping[str, str]] = {
 
 # Not a word of ours: no configuration but this, no order, no colours, failures in one line each.
 _OPTIONS = ["-q", "-p", "bench.dask_plugin", "-p", "no:cacheprovider", "--tb=native"]
+# What pytest returns if it has run all that there was to run.
+_ENDED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 _INI = "[pytest]\nfilterwarnings =\n    ignore\n"
 
 
@@ -130,7 +144,7 @@ def is_possible(part: str) -> bool:
 
 
 def run_part(part: str, under: str, folder: Path, only: str = "") -> Outcomes:
-    """Run a part of Dask's tests under a scheduler, unless its outcomes are in the folder.
+    """Run those of a part of Dask's tests, under a scheduler, of which the folder does not tell.
 
     Parameters
     ----------
@@ -142,15 +156,12 @@ def run_part(part: str, under: str, folder: Path, only: str = "") -> Outcomes:
     only : str, optional
         As pytest's ``-k``.
     """
-    name = f"{part}-{under}"
-    outcomes = folder / f"{name}.json"
-    if not outcomes.exists():  # it may be there of an earlier run, which was ended
-        _run(part, under, folder, only)
-    found: Outcomes = json.loads(outcomes.read_text())
-    return found
+    file = folder / f"{part}-{under}.jsonl"
+    _run(part, under, folder, only, file)
+    return read_outcomes(file)
 
 
-def _run(part: str, under: str, folder: Path, only: str) -> None:
+def _run(part: str, under: str, folder: Path, only: str, outcomes: Path) -> None:
     name = f"{part}-{under}"
     place = folder / name  # where tests that write files write them
     place.mkdir(parents=True, exist_ok=True)
@@ -158,17 +169,10 @@ def _run(part: str, under: str, folder: Path, only: str) -> None:
     command = [sys.executable, "-m", "pytest", *_OPTIONS, "-c", str(folder / "pytest.ini")]
     command += ["--rootdir", str(place), "--basetemp", str(folder / f"{name}-tmp")]
     command += ["--timeout", "300", "-k", only]
-    command += [
-        "--under",
-        under,
-        "--outcomes",
-        str(folder / f"{name}.json"),
-        "--pyargs",
-        PARTS[part],
-    ]
+    command += ["--under", under, "--outcomes", str(outcomes), "--pyargs", PARTS[part]]
     path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
-    with (folder / f"{name}.log").open("w") as log:
-        subprocess.run(
+    with (folder / f"{name}.log").open("a") as log:
+        ended = subprocess.run(
             command,
             cwd=place,
             env={**os.environ, "PYTHONPATH": path},
@@ -177,6 +181,8 @@ def _run(part: str, under: str, folder: Path, only: str) -> None:
             stderr=subprocess.STDOUT,
             check=False,  # tests may fail; that is what the outcomes are for
         )
+    if ended.returncode not in _ENDED:
+        raise RuntimeError(f"pytest stopped with {ended.returncode}: see {log.name}")
 
 
 def compare(

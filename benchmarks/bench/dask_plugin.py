@@ -16,7 +16,7 @@ import dask
 import pytest
 from dask.base import named_schedulers
 from dask.local import get_sync
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 
 from dask_dispatcher import AsyncExecutor, DaskExecutor, Executor, ParallelExecutor
 
@@ -41,8 +41,8 @@ def on_processes() -> Iterator[Executor]:
 
 
 @contextmanager
-def on_cluster() -> Iterator[Executor]:
-    """DaskExecutor on workers that are threads here: they find what a test has defined and set."""
+def cluster() -> Iterator[LocalCluster]:
+    """Open a cluster of workers that are threads here: they find what a test has defined and set."""
     quiet = {
         "distributed.worker.daemon": False,
         "distributed.comm.timeouts.connect": "10s",
@@ -54,19 +54,32 @@ def on_cluster() -> Iterator[Executor]:
         dask.config.set(quiet),
         LocalCluster(
             n_workers=2, threads_per_worker=2, processes=False, dashboard_address=None
-        ) as cluster,
-        DaskExecutor(cluster) as executor,
+        ) as found,
     ):
+        yield found
+
+
+@contextmanager
+def on_cluster() -> Iterator[Executor]:
+    """DaskExecutor."""
+    with cluster() as there, DaskExecutor(there) as executor:
         yield executor
 
 
+@contextmanager
+def client() -> Iterator[Get]:
+    """Dask's own client, for a look at what it makes of a test that DaskExecutor fails."""
+    with cluster() as there, Client(there, set_as_default=False) as found:
+        yield found.get
+
+
 EXECUTORS = {"async": in_process, "dask": on_cluster, "parallel": on_processes}
-SCHEDULERS = ("sync", *EXECUTORS)
+SCHEDULERS = ("sync", "client", *EXECUTORS)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--under", choices=SCHEDULERS, default="sync", help="the scheduler to test")
-    parser.addoption("--outcomes", type=Path, help="the JSON file to write")
+    parser.addoption("--outcomes", type=Path, help="the file to add outcomes to, a line a test")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,23 +88,36 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Suite(config.getoption("under"), config.getoption("outcomes")))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    known = read_outcomes(config.getoption("outcomes"))
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in known])
+    items[:] = [item for item in items if item.nodeid not in known]
     for item in items:
         for marker, reason in LEFT_OUT.items():
             if marker in item.keywords:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+def read_outcomes(file: Path | None) -> dict[str, dict[str, Any]]:
+    """Return what came of each test that a file tells of: nothing if there is no such file."""
+    if file is None or not file.exists():
+        return {}
+    notes = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return {note.pop("test"): note for note in notes}
+
+
 class Suite:
-    """Runs each test under one scheduler, and notes what came of it.
+    """Runs each test under one scheduler, and notes what came of it as soon as it has ended.
+
+    So a run that was killed can be continued: tests of which the file tells are not run again.
 
     Parameters
     ----------
     under : str
         "sync" is Dask's synchronous scheduler, which ours are compared with.
     outcomes : Path or None
-        Where to write, for each test, its outcome, how many runs an executor of ours made in it,
-        and the last line of its failure.
+        Where to add a line for each test: its outcome, how many runs an executor of ours made in
+        it, and the last line of its failure.
     """
 
     def __init__(self, under: str, outcomes: Path | None) -> None:
@@ -100,13 +126,15 @@ class Suite:
         self._stack = ExitStack()
         self._get: Get = get_sync
         self._runs = 0
-        self._found: dict[str, dict[str, Any]] = {}
+        self._note: dict[str, Any] = {}
 
     def pytest_sessionstart(self) -> None:
         if self._under in EXECUTORS:
             executor = self._stack.enter_context(EXECUTORS[self._under]())
             self._count_runs(executor)
             self._get = executor.get
+        elif self._under == "client":
+            self._get = self._stack.enter_context(client())
         named_schedulers.update(dict.fromkeys(named_schedulers, self._get))
 
     def _count_runs(self, executor: Executor) -> None:
@@ -122,18 +150,23 @@ class Suite:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         self._runs = 0
+        self._note = {"test": item.nodeid, "outcome": "passed"}
         with dask.config.set(scheduler=self._get):
-            return (yield)
+            ended = yield
+        self._write({**self._note, "runs": self._runs})
+        return ended
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        note = self._found.setdefault(report.nodeid, {"outcome": "passed", "runs": 0})
-        note["runs"] = self._runs
         if report.outcome != "passed":
-            note["outcome"] = "xfailed" if hasattr(report, "wasxfail") else report.outcome
+            xfailed = hasattr(report, "wasxfail")
+            self._note["outcome"] = "xfailed" if xfailed else report.outcome
         if report.failed:
-            note["error"] = str(report.longrepr).strip().splitlines()[-1]
+            self._note["error"] = str(report.longrepr).strip().splitlines()[-1]
+
+    def _write(self, note: dict[str, Any]) -> None:
+        if self._file is not None:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(note) + "\n")
 
     def pytest_sessionfinish(self) -> None:
         self._stack.close()
-        if self._file is not None:
-            self._file.write_text(json.dumps(self._found, indent=1, sort_keys=True))

@@ -74,6 +74,10 @@ class Plan:
         """Whether the workload or section of this name is wanted."""
         return not self.only or name.split(":")[0] in self.only
 
+    def has_graph(self, name: str) -> bool:
+        """Whether the graph of a Dask collection is wanted: all are, or its kind, or itself."""
+        return not self.only or not self.only.isdisjoint({"collections", name.split(":")[0], name})
+
     def takes(self, engine: str) -> bool:
         """Whether the engine is wanted."""
         return not self.engines or engine in self.engines
@@ -260,13 +264,14 @@ def on_cluster(plan: Plan, page: Page) -> None:
 
 def on_collections(plan: Plan, page: Page) -> None:
     """Graphs of Dask's collections on our executors and on Dask's own schedulers."""
-    if not plan.has("collections"):
+    graphs = [(name, make) for name, make in dask_graphs.graphs(plan.share) if plan.has_graph(name)]
+    if not graphs:
         return
     with ExitStack() as stack:
         address = stack.enter_context(stock_cluster(WORKERS)) if plan.takes("dask") else ""
         engines = stack.enter_context(dask_graphs.schedulers(address, plan.takes))
         found = []
-        for name, make in dask_graphs.graphs(plan.share):
+        for name, make in graphs:
             _say(f"collections, {name}")
             graph = dask_graphs.workload(name, make)
             warm_up(engines, graph.build)

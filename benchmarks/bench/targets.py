@@ -55,7 +55,8 @@ def _figure(sign: str, value: float, unit: str) -> str:
 
 DASK_PEERS = {"async": ("sync", "threads"), "parallel": ("processes",), "dask": ("client",)}
 """Our executors, and Dask's own schedulers of their kind."""
-_LIGHT = ("delayed:tree", "array:sum, tiny blocks", "bag:frequencies")  # overhead rules there
+# Where overhead rules.
+_LIGHT = ("delayed:tree", "array:tiny-blocks", "bag:tiny-partitions")
 
 
 def collection_rows(comparisons: Iterable[Comparison]) -> list[Row]:

@@ -1,20 +1,33 @@
 """Dask's own tests on our executors: a sample of them, and how they are compared."""
 
+import json
+
 import pytest
 from tests.benchmarks.conftest import BENCHMARKS  # noqa: F401 - puts the folder on the path
 
 from bench import dask_outcomes
 from bench.dask_outcomes import EXCLUDED, Comparison, compare, pages
 
+FOLD = "test_bag.py::test_fold"
 PASSED = {"outcome": "passed", "runs": 1}
 FAILED = {"outcome": "failed", "runs": 0, "error": "E  ValueError"}
 
 
 @pytest.mark.timeout(120)
-def test_a_sample(tmp_path):
+def test_a_sample_that_was_begun_before(tmp_path):
+    (tmp_path / "bag-async.jsonl").write_text(
+        json.dumps({"test": FOLD, **PASSED, "runs": 99}) + "\n"
+    )
     for found in compare(["bag"], ["async"], tmp_path, only="fold or topk or map"):
         assert found.unexplained == []
         assert found.ran > 10
+        assert found.found[FOLD]["runs"] == 99  # it was not run again
+
+
+def test_a_run_that_cannot_end_is_told_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_outcomes, "_OPTIONS", ["--no-such-option"])
+    with pytest.raises(RuntimeError, match=r"stopped with 4: see .*bag-sync\.log"):
+        dask_outcomes.run_part("bag", "sync", tmp_path)
 
 
 def test_what_failed_anyway_is_no_difference():

@@ -3,6 +3,7 @@
 ======================  =====================================================
 ``tasks, annotations``  one Dask task as one node, with the options that Dask knows
 ``graphs``              a Dask graph as nodes
+``chains``              chains of tasks made one, for executors of other processes
 ``callbacks``           Dask's own callbacks, called as our nodes run
 ``getting``             `Executor.get`: what Dask calls a scheduler
 ``collections``         `from_dask`, and collections among the arguments of an Op

@@ -14,6 +14,7 @@ from dask.task_spec import Task, TaskRef
 
 from ..ops import Op, OpFactory
 from ..options import Options
+from .tasks import Fused
 
 __all__ = ["future_node", "future_of", "futures_in", "is_future"]
 
@@ -42,7 +43,10 @@ def futures_in(part: Any) -> Iterator[Any]:
     elif isinstance(part, Task):
         for inner in (*part.args, *part.kwargs.values()):
             yield from futures_in(inner)
-    elif type(part) is dict:  # the tasks inside a fused one
+    elif isinstance(part, Fused):
+        for inner in part.tasks:
+            yield from futures_in(inner)
+    elif type(part) is dict:  # the tasks inside one that Dask has fused
         for inner in part.values():
             yield from futures_in(inner)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dask.config
-from dask._task_spec import convert_legacy_graph, cull, fuse_linear_task_spec
+from dask._task_spec import convert_legacy_graph
 from dask.base import get_annotations
 from dask.callbacks import local_callbacks
 from dask.core import flatten
@@ -21,9 +21,9 @@ from ..errors import DependencyError
 from ..plan import DepthFirst
 from .annotations import options_by_key
 from .callbacks import Tracer
+from .chains import fuse_chains
 from .futures import future_node, is_future
 from .graphs import translate
-from .tasks import Step
 
 if TYPE_CHECKING:
     from ..executors.base import Executor
@@ -40,12 +40,12 @@ def get(executor: Executor, dsk: Any, keys: Any, *, callbacks: Any = None, **opt
     """Return the values of keys of a Dask graph; see `Executor.get`."""
     graph = _Graph(dsk, options)
     wanted = list(flatten([keys]))
+    if not executor.in_process:
+        graph.tasks = fuse_chains(graph.tasks, wanted, graph.options)
     with local_callbacks(callbacks) as active:
         if active:
             values = _compute_traced(executor, graph, wanted, active)
         else:
-            if not executor.in_process:
-                graph.fuse(wanted)
             values = _compute(executor, graph.nodes(wanted), wanted)
     return _shaped(keys, dict(zip(wanted, values, strict=True)))
 
@@ -57,7 +57,7 @@ def nodes_for(dsk: Any, keys: Any, **options: Any) -> Any:
 
 
 class _Graph:
-    """What Dask hands to a scheduler, in today's form.
+    """What Dask hands to a scheduler: the tasks in today's form, and the options of those that have any.
 
     Parameters
     ----------
@@ -67,21 +67,12 @@ class _Graph:
     """
 
     def __init__(self, dsk: Any, for_all: Mapping[str, Any]) -> None:
-        self._annotations = _annotations(dsk)
-        self._for_all = {**get_annotations(), **for_all}
         tasks = ensure_dict(dsk if isinstance(dsk, Mapping) else dsk.__dask_graph__())
         self._futures = {key: task for key, task in tasks.items() if is_future(task)}
         self.tasks: dict[Key, Any] = convert_legacy_graph(tasks)
-
-    def fuse(self, keys: list[Key]) -> None:
-        """Make one task of each chain, unless some of its tasks ask for something.
-
-        Where values would travel, a chain is best kept together; and what one task hands to the
-        next may be an iterator, as bags do, which cannot travel at all.
-        """
-        ours = any(type(getattr(task, "func", None)) is Step for task in self.tasks.values())
-        if not (self._annotations or ours):
-            self.tasks = fuse_linear_task_spec(cull(self.tasks, keys), keys)
+        self.options = options_by_key(
+            _annotations(dsk), {**get_annotations(), **for_all}, self.tasks
+        )
 
     def nodes(
         self, keys: Iterable[Key], tracer: Tracer | None = None
@@ -90,8 +81,7 @@ class _Graph:
         there = {key: future_node(future) for key, future in self._futures.items()}
         # Dask's Cache, told of the start, puts values it knows into the graph as they are.
         tasks = self.tasks if tracer is None else convert_legacy_graph(self.tasks)
-        options = options_by_key(self._annotations, self._for_all, tasks)
-        return translate(tasks, keys, options, there, tracer)
+        return translate(tasks, keys, self.options, there, tracer)
 
 
 def _annotations(dsk: Any) -> Mapping[str, Mapping[Key, Any]]:

@@ -15,14 +15,16 @@ The other way round, `Step` is a node of ours as Dask calls it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from dask._task_spec import GraphNode, _execute_subgraph
+from dask.task_spec import Task, TaskRef
+from dask.utils import key_split
 
 from ..call import Call
 from ..nodes import DispatchNode
 
-__all__ = ["Evaluate", "Fused", "Key", "Step", "is_fused"]
+__all__ = ["Evaluate", "Fused", "Key", "Step", "fused", "is_fused"]
 
 Key = Any
 """Of a Dask task: a str, a number, or a tuple of these."""
@@ -67,6 +69,11 @@ class Fused:
         self._output = output
         self._steps = _with_last_uses(_in_order(tasks, output), output)
 
+    @property
+    def tasks(self) -> list[GraphNode]:
+        """Those that are called, in order."""
+        return [task for _, task, _ in self._steps]
+
     def __call__(self, values: dict[Key, Any]) -> Any:
         for key, task, spent in self._steps:
             values[key] = task(values)
@@ -104,9 +111,32 @@ class Step:
         return Step, (None, self.key, self.__name__, self.call)
 
 
+def fused(tasks: Mapping[Key, GraphNode], output: Key) -> Task:
+    """Return the task that calls several, as Dask fuses them.
+
+    Parameters
+    ----------
+    tasks : mapping of key to GraphNode
+    output : key
+        Of the task whose value counts; the new task has its key.
+    """
+    needs = {other for task in tasks.values() for other in task.dependencies}
+    outer = tuple(needs.difference(tasks))
+    inside = {key: _ordered(key, task) for key, task in tasks.items()}
+    return Task(output, _execute_subgraph, inside, output, outer, *map(TaskRef, outer))
+
+
 def is_fused(task: Any) -> bool:
-    """Return whether a `Task` was fused out of several."""
-    return task.func is _execute_subgraph
+    """Return whether a task was fused out of several."""
+    return getattr(task, "func", None) is _execute_subgraph
+
+
+def _ordered(key: Key, task: Any) -> GraphNode:
+    """Return a task as it is, but one that was fused with the tasks inside in order."""
+    if not is_fused(task):
+        return cast("GraphNode", task)
+    inside, output, outer, *results = task.args
+    return Task(key, Evaluate(key_split(key)), Fused(inside, output), outer, *results)
 
 
 def _in_order(tasks: Mapping[Key, GraphNode], output: Key) -> list[tuple[Key, GraphNode]]:

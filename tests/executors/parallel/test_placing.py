@@ -197,3 +197,18 @@ def test_an_idle_worker_takes_from_the_longest_queue():
         job.assign(number, holder)
     assert len(choose(job, other, [holder, other]).numbers) == 1
     assert len(choose(job, holder, [holder, other]).numbers) == 3
+
+
+def test_who_follows_another_is_not_sent_elsewhere_before_it():
+    large, small = op(work)(1), op(work)(2)
+    both = op(work)(large, small)
+    job = make_job(both)
+    here, there = Somebody(), Somebody()
+    job.schedule.take(1)
+    put(job, large, there, 100_000_000)
+    index = job.state.plan.index
+    assert choose(job, here, [here, there]).numbers == [index[small]]
+    assert job.assigned == {}
+    job.schedule.finish([index[small]])
+    assert choose(job, here, [here, there]).numbers == []
+    assert job.assigned == {there: [index[both]]}

@@ -61,7 +61,7 @@ class _Pick:
         self.coroutines: list[int] = []
         self.seconds = 0.0
         self.back: list[int] = []
-        """Nodes that were to follow others, which are not in this slice."""
+        """Nodes that were to follow others, and are not to be in one slice with them."""
         self._job = job
         self._worker = worker
         self._begin = begin
@@ -98,7 +98,9 @@ class _Pick:
     def _goes_elsewhere(self, number: int) -> bool:
         is_special = self._job.held or number in self._job.suspects
         better = self._better(number) if is_special else None
-        if better is not None:
+        if better is not None and self._job.schedule.waiting[number]:
+            self.back.append(number)  # for what it follows is here, and not done
+        elif better is not None:
             self._job.assign(number, better)
         if better is not None or not self._begin(self._job, number):
             self._elsewhere.add(number)
