@@ -121,7 +121,7 @@ class Job:
         self._is_odd = self.keeps or self._is_careful or self._has_priorities
         self.schedule.leaders = self._special | self._coroutines | plan.after.keys()
         self._timeouts = {n: o.timeout for n, o in plan.special.items() if o.timeout is not None}
-        self._callees = {node._callee for node in plan.nodes if type(node) is Op}
+        self._callees = plan.callees
         self._kin: dict[int, list[Any]] = {}  # callees by the id of their function
         for callee in self._callees:
             self._kin.setdefault(id(callee.func), []).append(callee)
