@@ -1,7 +1,10 @@
-"""What travels keeps the file its code is from."""
+"""What travels keeps the file its code is from, and takes no more room than it must."""
 
 import pickle
 import traceback
+
+import numpy
+import pytest
 
 from dask_dispatcher.pickling import dumps
 
@@ -42,3 +45,27 @@ def test_large_buffers_stay_outside():
     data = dumps(pickle.PickleBuffer(bytearray(b"abc" * 1000)), buffers.append)
     assert len(data) < 100
     assert bytes(pickle.loads(data, buffers=buffers)) == b"abc" * 1000
+
+
+@pytest.mark.parametrize("dtype", [float, object])
+def test_an_array_that_repeats_itself_travels_as_what_it_repeats(dtype):
+    row = numpy.arange(3).astype(dtype)
+    array = numpy.broadcast_to(row[:, None], (1_000, 3, 50))
+    data = dumps(array)
+    there = pickle.loads(data)
+    assert len(data) < 1_000
+    assert (there.shape, there.dtype, there.strides) == (array.shape, dtype, array.strides)
+    assert numpy.array_equal(there, array)
+
+
+def test_one_that_may_be_written_to_travels_whole():
+    array = numpy.lib.stride_tricks.as_strided(numpy.zeros(1), (4,), (0,), writeable=True)
+    there = pickle.loads(dumps(array))
+    there[1] = 1
+    assert there.tolist() == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [(), (0, 5), (1, 1)])
+def test_arrays_with_nothing_to_repeat(shape):
+    array = numpy.broadcast_to(numpy.float64(7), shape)
+    assert numpy.array_equal(pickle.loads(dumps(array)), array)

@@ -1,17 +1,21 @@
-"""`dumps`: cloudpickle, and functions that keep the name of their file.
+"""`dumps`: cloudpickle, functions that keep the name of their file, and arrays no larger than they are.
 
 From 3.1.3 on cloudpickle gives functions that travel by value a made-up file name, so that equal ones
 pickle to equal bytes. Then no traceback could show the user's own lines. What is pickled here is
 compared with nothing, so code keeps its file.
+
+An array that repeats itself by strides of zero, as ``numpy.broadcast_to`` and Dask's ``ones`` make
+them, travels as what it repeats: numpy would write out every element.
 """
 
 from __future__ import annotations
 
 import io
+import sys
 from collections import ChainMap
 from collections.abc import Callable
 from types import CodeType
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import cloudpickle
 
@@ -29,10 +33,32 @@ def _restored(build: Callable[..., CodeType], parts: tuple[Any, ...], file: str)
     return build(*parts).replace(co_filename=file)
 
 
-class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
-    """Cloudpickle's pickler, but for the file names of code."""
+def _compact(array: Any) -> tuple[Any, ...]:
+    """Return numpy's recipe for an array, or that of the part that it repeats, and its shape."""
+    if array.flags.writeable or 0 not in array.strides:
+        return array.__reduce_ex__(5)  # type: ignore[no-any-return]
+    part = array[tuple(slice(None if stride else 1) for stride in array.strides)]
+    return _repeated, (part.copy(), array.shape)
 
-    dispatch_table: ClassVar[ChainMap[Any, Any]] = ChainMap({CodeType: _with_file}, _TABLE)
+
+def _repeated(part: Any, shape: tuple[int, ...]) -> Any:
+    import numpy
+
+    return numpy.broadcast_to(part, shape)
+
+
+_OWN: dict[type, Callable[[Any], tuple[Any, ...]]] = {CodeType: _with_file}
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    """Cloudpickle's pickler, but for the file names of code and arrays that repeat themselves."""
+
+    dispatch_table: ClassVar[ChainMap[Any, Any]] = ChainMap(_OWN, _TABLE)
+
+    def __init__(self, file: IO[bytes], **options: Any) -> None:
+        if (numpy := sys.modules.get("numpy")) is not None and hasattr(numpy, "ndarray"):
+            _OWN[numpy.ndarray] = _compact
+        super().__init__(file, **options)
 
 
 def dumps(value: Any, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
