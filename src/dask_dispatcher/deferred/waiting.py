@@ -6,6 +6,7 @@ import asyncio
 import math
 import queue
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,6 +15,9 @@ from .desk import carrier
 from .links import Answer, Link, Ref, Request, current_caller, current_site
 
 __all__ = ["carry_out", "carry_out_async"]
+
+_PATIENCE = 2.0
+"""Seconds for a process that may not answer to give back what somebody else's time is up for."""
 
 _ITEMS = frozenset({"get", "fetch"})
 
@@ -59,11 +63,26 @@ def _wait(
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 return answers.get(timeout=left)
             except queue.Empty:
-                end(TimeoutError(f"time was up after {timeout} s: {_WHAT[verb]}"))
-                return answers.get()  # it may have been on its way
+                return _time_is_up(answers, end, _late(timeout, verb))
     except BaseException as error:  # Ctrl-C, or no room to wait in
         end(error)
         raise
+
+
+def _time_is_up(
+    answers: queue.SimpleQueue[Answer], end: Callable[[BaseException], None], text: str
+) -> Answer:
+    """Withdraw a request; return the answer, which may have been on its way."""
+    end(TimeoutError(text))
+    try:
+        return answers.get(timeout=_PATIENCE)
+    except queue.Empty:
+        end(TimeoutError(text))
+        return answers.get()
+
+
+def _late(timeout: float | None, verb: str) -> str:
+    return f"time was up after {timeout} s: {_WHAT[verb]}"
 
 
 _WHAT = {
@@ -92,13 +111,15 @@ async def carry_out_async(
 
     ticket = link.ask(_request(link, ref, verb, value), reply)
     try:
-        answer = await asyncio.wait_for(asyncio.shield(answered), timeout)
-    except (TimeoutError, asyncio.TimeoutError):  # two classes, before Python 3.11
-        link.withdraw(ticket, TimeoutError(f"time was up after {timeout} s: {_WHAT[verb]}"))
-        answer = await answered
+        await asyncio.wait({answered}, timeout=timeout)
+        for patience in (_PATIENCE, None):
+            if not answered.done():
+                link.withdraw(ticket, TimeoutError(_late(timeout, verb)))
+                await asyncio.wait({answered}, timeout=patience)
     except asyncio.CancelledError as error:
         link.withdraw(ticket, error)
         raise
+    answer = answered.result()
     if verb in _ITEMS and answer.error is None:  # it may be large, and come from another process
         return await asyncio.to_thread(link.unpack, answer.value)
     return _opened(link, verb, answer)
