@@ -11,8 +11,8 @@ from contextlib import nullcontext
 from typing import Any
 
 from ..errors import DeferredError
-from .desk import carrier
-from .links import Answer, Link, Ref, Request, current_caller, current_site
+from .desk import carrier, desk
+from .links import NODE, Answer, Link, Ref, Request, Site, current_caller, current_site
 
 __all__ = ["carry_out", "carry_out_async"]
 
@@ -32,18 +32,44 @@ def carry_out(ref: Ref, verb: str, value: Any = None, timeout: float | None = No
     """
     _check_timeout(timeout)
     link = carrier(ref)
+    # A future's put and what only asks are answered at once, by a book that may be far away.
+    waits = verb in _WHAT and (ref.is_channel or verb != "put")
+    is_refused = waits and _is_in_coroutine_node()
+    if is_refused and link is not desk():
+        raise _refusal()
     answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
     ticket = link.ask(_request(link, ref, verb, value), answers.put)
+    if is_refused:
+        link.withdraw(ticket, _refusal())  # unless nothing was to be waited for
     try:
         answer = answers.get_nowait()
     except queue.Empty:
-        answer = _wait(link, ref, ticket, answers, timeout, verb)
+        site = current_site() if waits else None
+        answer = _wait(link, site, ticket, answers, timeout, verb)
     return _opened(link, verb, answer)
+
+
+def _is_in_coroutine_node() -> bool:
+    """Return whether this is the code of one, on its event loop."""
+    if NODE.get() is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _refusal() -> DeferredError:
+    return DeferredError(
+        "blocking in a coroutine node would hold up its event loop; await the reference instead "
+        "(await future, await channel.aget(), await channel.aput(...), async for)"
+    )
 
 
 def _wait(
     link: Link,
-    ref: Ref,
+    site: Site | None,
     ticket: Any,
     answers: queue.SimpleQueue[Answer],
     timeout: float | None,
@@ -54,9 +80,6 @@ def _wait(
     def end(error: BaseException) -> None:
         link.withdraw(ticket, error)
 
-    # A future's put and what only asks are answered at once, by a book that may be far away.
-    waits = verb in _WHAT and (ref.is_channel or verb != "put")
-    site = current_site() if waits else None
     try:
         with nullcontext() if site is None else site.room(end):
             try:
@@ -143,11 +166,3 @@ def _check_timeout(timeout: float | None) -> None:
         raise TypeError(f"timeout must be seconds or None, not {type(timeout).__name__}")
     if math.isnan(timeout) or timeout < 0:
         raise ValueError(f"timeout must be 0 or more, not {timeout}")
-
-
-def refuse_blocking(what: str) -> DeferredError:
-    """Return the error for a wait that would keep an event loop from going on."""
-    return DeferredError(
-        f"blocking in {what} would hold up its event loop; await the reference instead "
-        "(await future, await channel.aget(), await channel.aput(...), async for)"
-    )

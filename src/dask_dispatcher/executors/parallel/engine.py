@@ -380,6 +380,8 @@ class ParallelEngine(Engine):
         if self._jobs:
             self._overseer.look_soon(self._look)
             self._start_more()
+        if len(self._workers) > self._max_workers:
+            self._dismiss_surplus()
 
     def _look(self) -> None:
         idle = any(worker.is_idle for worker in self._workers)
@@ -398,6 +400,15 @@ class ParallelEngine(Engine):
     def _may_start(self) -> bool:
         """Whether another worker may be started: those that wait leave their places to others."""
         return len(self._workers) - self._relay.count_blocked() < self._max_workers
+
+    def _dismiss_surplus(self) -> None:
+        """Let workers end that took the places of others which waited, once those are back."""
+        staying = sum(not worker.is_dismissed for worker in self._workers)
+        surplus = staying - self._relay.count_blocked() - self._max_workers
+        for worker in reversed(self._workers):
+            if surplus > 0 and worker.is_idle and not (worker.coroutines or worker.kept):
+                worker.dismiss()
+                surplus -= 1
 
     def _start_another(self) -> None:
         if self._may_start:

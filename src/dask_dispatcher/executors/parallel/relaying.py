@@ -49,6 +49,7 @@ class Placed:
         self.place = place
         self._worker = worker
         self._release = release
+        worker.kept += 1
 
     def bring(self) -> Any:
         try:
@@ -300,6 +301,7 @@ class Relay:
         """Tell workers what to let go of, and remove files."""
         while self._released:
             worker, key, place = self._released.popleft()
+            worker.kept -= 1
             worker.send("let go", (key,))
             if place[0] == "file":
                 with contextlib.suppress(OSError):
