@@ -14,6 +14,7 @@ from dask_dispatcher import (
     AsyncExecutor,
     ChannelClosed,
     DeferredChannel,
+    DeferredError,
     DeferredFuture,
     DependencyError,
     Err,
@@ -235,6 +236,74 @@ def test_coroutine_nodes_await(executor: Executor) -> None:
         return sum([item async for item in channel])
 
     assert executor.compute([op(take)(), op(put)()]) == [10, None]
+
+
+def test_a_coroutine_node_that_blocks_is_told_to_await(executor: Executor) -> None:
+    channel: DeferredChannel[int] = DeferredChannel()
+
+    async def block() -> int:
+        return channel.get()
+
+    with pytest.raises(DependencyError, match="await the reference") as caught:
+        executor.compute(op(block)())
+    assert isinstance(caught.value.__cause__, DeferredError)
+    channel.put(1)
+    assert channel.get(timeout=0) == 1  # nobody else took it
+
+
+def test_many_items_between_two_nodes(executor: Executor) -> None:
+    channel: DeferredChannel[int] = DeferredChannel(20)
+    count = 500
+    got, _ = executor.compute([consume(channel), produce(channel, list(range(count)))])
+    assert got == list(range(count))
+
+
+def test_what_an_eager_consumer_leaves_is_there_for_others(executor: Executor) -> None:
+    channel: DeferredChannel[int] = DeferredChannel(0)
+    for number in range(200):
+        channel.put(number)
+
+    def take(count: int) -> list[int]:
+        return [channel.get(timeout=WAIT) for _ in range(count)]
+
+    assert executor.compute(op(take)(100)) == list(range(100))
+    assert channel.ready()
+    assert [channel.get(timeout=0) for _ in range(99)] == list(range(100, 199))
+    assert executor.compute(op(take)(1)) == [199]
+    assert not channel.ready()
+
+
+def test_an_eager_producer_leaves_room_for_others(executor: Executor) -> None:
+    channel: DeferredChannel[int] = DeferredChannel(100)
+    produced = produce(channel, list(range(50)), close=False)
+    assert executor.compute(produced) == 50
+    for number in range(50, 100):
+        channel.put(number, timeout=0)
+    with pytest.raises(TimeoutError):
+        channel.put(100, timeout=0)
+    channel.close()
+    assert list(channel) == list(range(100))
+
+
+def test_an_eager_producer_hears_of_the_close(executor: Executor) -> None:
+    channel: DeferredChannel[int] = DeferredChannel(0)
+
+    def flood() -> int:
+        number = 0
+        try:
+            while True:
+                channel.put(number)
+                number += 1
+        except ChannelClosed:
+            return number
+
+    run = executor.start([op(flood)()])
+    first = [channel.get(timeout=WAIT) for _ in range(100)]
+    channel.close()
+    rest = list(channel)
+    (result,) = run.results(timeout=WAIT)
+    assert result.unwrap().fetch() == len(first + rest)
+    assert first + rest == list(range(len(first + rest)))
 
 
 def test_what_cannot_be_pickled(executor: Executor) -> None:

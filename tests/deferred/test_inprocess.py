@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 
@@ -18,6 +19,9 @@ from dask_dispatcher import (
     RunCancelledError,
     op,
 )
+from tests.support.waiting import eventually
+
+WAIT = 30.0
 
 
 @pytest.fixture
@@ -78,15 +82,31 @@ def test_too_many_waits_are_an_error_and_no_hang(narrow: AsyncExecutor) -> None:
     assert "wait for deferred references already" in str(caught.value.__cause__)
 
 
-def test_a_coroutine_node_that_blocks_is_told_to_await(narrow: AsyncExecutor) -> None:
+def test_a_blocking_wait_on_the_users_own_loop_is_refused(narrow: AsyncExecutor) -> None:
     future: DeferredFuture[int] = DeferredFuture()
 
     async def block() -> int:
         return future.fetch()
 
-    with pytest.raises(DependencyError) as caught:
-        narrow.compute(op(block)())
-    assert "await the reference" in str(caught.value.__cause__)
+    async def main() -> None:
+        (result,) = await narrow.start([op(block)()])
+        result.unwrap()
+
+    with pytest.raises(DependencyError, match="await the reference"):
+        asyncio.run(main())
+
+
+def test_threads_that_took_the_places_of_others_end(narrow: AsyncExecutor) -> None:
+    channels: list[DeferredChannel[int]] = [DeferredChannel() for _ in range(4)]
+
+    def pass_on(source: DeferredChannel[int], target: DeferredChannel[int]) -> None:
+        target.put(source.get(timeout=WAIT) + 1)
+
+    stages = [op(pass_on)(a, b) for a, b in zip(channels, channels[1:], strict=False)]
+    narrow.compute([*reversed(stages), op(channels[0].put)(0)])
+    assert channels[-1].get(timeout=WAIT) == 3
+    eventually(lambda: len(narrow._engine._members) == 1)
+    assert narrow.compute([op(abs)(-n) for n in range(5)]) == list(range(5))
 
 
 def test_values_pass_by_reference(narrow: AsyncExecutor) -> None:

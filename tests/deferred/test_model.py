@@ -8,8 +8,8 @@ from collections import deque
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from dask_dispatcher.deferred.books import ChannelBook
-from dask_dispatcher.deferred.links import Answer, Here, Ref
+from dask_dispatcher.deferred.channels import ChannelBook
+from dask_dispatcher.deferred.links import Answer, Here, Ref, Request
 from dask_dispatcher.errors import ChannelClosed
 
 
@@ -19,7 +19,8 @@ class ChannelMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.maxsize = 2
-        self.book = ChannelBook(Ref("key", "home", self.maxsize))
+        self.ref = Ref("key", "home", self.maxsize)
+        self.book = ChannelBook(self.ref)
         self.queue: queue.Queue[int] = queue.Queue(self.maxsize)
         self.putting: deque[tuple[int, int]] = deque()
         self.asking: deque[tuple[int, bool]] = deque()
@@ -42,7 +43,7 @@ class ChannelMachine(RuleBasedStateMachine):
         else:
             self.asking.append((self.ticket, verb == "get"))
         self.settle(expected)
-        told = self.book.ask(self.ticket, verb, Here(item), None)
+        told = self.book.ask(self.ticket, Request(self.ref, verb, Here(item)))
         assert {ticket: shown(answer) for ticket, answer in told} == expected
         assert len(told) == len(expected)
 
@@ -82,14 +83,16 @@ class ChannelMachine(RuleBasedStateMachine):
         waiting = [ticket for ticket, _ in [*self.putting, *self.asking]]
         if waiting:
             ticket = data.draw(st.sampled_from(waiting))
-            assert self.book.withdraw(ticket)
-            assert not self.book.withdraw(ticket)
+            error = TimeoutError()
+            assert self.book.withdraw(ticket, error) == [(ticket, Answer(error=error))]
+            assert not self.book.withdraw(ticket, error)
             self.putting = deque(entry for entry in self.putting if entry[0] != ticket)
             self.asking = deque(entry for entry in self.asking if entry[0] != ticket)
 
     @invariant()
     def size_is_that_of_the_queue(self) -> None:
-        assert self.book.ask(-1, "size", None, None) == [(-1, Answer(self.queue.qsize()))]
+        told = self.book.ask(-1, Request(self.ref, "size"))
+        assert told == [(-1, Answer(self.queue.qsize()))]
         assert self.queue.qsize() <= self.maxsize
 
 

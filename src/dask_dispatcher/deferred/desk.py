@@ -10,11 +10,13 @@ import itertools
 import os
 import threading
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from ..errors import DeferredError
-from .books import Answered, Book, new_book
+from .books import Answered, Book, FutureBook
+from .channels import ChannelBook
+from .leases import Agent
 from .links import Answer, Here, Link, Ref, Reply, Request, current_link, home
 
 __all__ = ["Desk", "carrier", "desk"]
@@ -32,6 +34,9 @@ class Desk:
         self._serial = itertools.count()
         # Filled by finalizers, which run anywhere, even in a thread that holds the lock.
         self._left: deque[str] = deque()
+        # Books that are no more, of which something is ahead: a finalizer must not tell agents, as it
+        # may have interrupted one that holds its lock.
+        self._closed: deque[Book] = deque()
 
     def pack(self, value: Any, *, stays: bool) -> Here:
         return Here(value)
@@ -40,31 +45,62 @@ class Desk:
         return item.bring()
 
     def ask(self, request: Request, reply: Reply) -> int:
-        ref, verb, item, caller = request
+        ref = request.ref
         with self._lock:
             ticket = next(self._serial)
             book = self._books.get(ref.key)
             if book is None:
-                book = self._books[ref.key] = new_book(ref)
+                book = ChannelBook(ref) if ref.is_channel else FutureBook()
+                self._books[ref.key] = book
             self._waiting[ticket] = book, reply
-            ended = self._ended(book.ask(ticket, verb, item, caller))
+            ended = self._ended(book.ask(ticket, request))
         self._hand_over(ended)
         return ticket
 
     def withdraw(self, ticket: int, error: BaseException) -> None:
         with self._lock:
             book, _ = self._waiting.get(ticket, (None, None))
-            if book is None or not book.withdraw(ticket):
+            if book is None:
                 return
-            ended = self._ended([(ticket, Answer(error=error))])
+            ended = self._ended(book.withdraw(ticket, error))
         self._hand_over(ended)
 
     def lose(self, holder: Hashable) -> None:
         """Note that a process is gone, with all items that it holds."""
         with self._lock:
-            for book in self._books.values():
-                book.lose(holder)
-        self._sweep()
+            answered = [told for book in self._books.values() for told in book.lose(holder)]
+            ended = self._ended(answered)
+        self._hand_over(ended)
+
+    # What processes say of things that they have ahead
+
+    def put_ahead(self, key: str, holder: Hashable, item: Any, is_eager: bool) -> None:
+        """Take an item that was put for a place ahead."""
+        self._note(key, lambda book: book.put_ahead(holder, item, is_eager))
+
+    def took(self, key: str, holder: Hashable, is_eager: bool) -> None:
+        """Note that an item ahead was handed out."""
+        self._note(key, lambda book: book.took(holder, is_eager))
+
+    def returned(self, key: str, holder: Hashable) -> None:
+        """Note that a process has nothing ahead any more."""
+        self._note(key, lambda book: book.returned(holder))
+
+    def _note(self, key: str, note: Callable[[ChannelBook], Answered]) -> None:
+        with self._lock:
+            book = self._books.get(key)
+            if not isinstance(book, ChannelBook):  # nobody wants it any more
+                return
+            ended = self._ended(note(book))
+        self._hand_over(ended)
+
+    def recall(self, agent: Agent) -> None:
+        """Have all returned that a process has ahead."""
+        with self._lock:
+            for key in agent.keys:
+                book = self._books.get(key)
+                if isinstance(book, ChannelBook):
+                    book.recall(agent.holder)
 
     def _ended(self, answered: Answered) -> list[tuple[Reply, Answer]]:
         return [(self._waiting.pop(ticket)[1], answer) for ticket, answer in answered]
@@ -74,6 +110,9 @@ class Desk:
             reply(answer)
         if self._left:
             self._sweep()
+        while self._closed:
+            with self._lock:
+                self._closed.popleft().let_go()
 
     # Handles of this process: when the last one goes, so does what was put
 
@@ -106,7 +145,10 @@ class Desk:
         book = self._books.get(key)
         if book is None or any(other is book for other, _ in self._waiting.values()):
             return None
-        return self._books.pop(key)
+        del self._books[key]
+        if book.is_ahead():
+            self._closed.append(book)
+        return book
 
 
 class _Desks:

@@ -26,6 +26,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol
 
 __all__ = [
+    "AGAIN",
     "LINK",
     "NODE",
     "Answer",
@@ -117,12 +118,18 @@ class Request(NamedTuple):
         What is put.
     caller : Caller or None
         The node that asks; None: the program itself.
+    agent : leases.Agent or None
+        The process it comes from, where that may have something ahead.
+    is_eager : bool
+        That process has asked often, and quickly, of late.
     """
 
     ref: Ref
     verb: str
     item: Any = None
     caller: Caller | None = None
+    agent: Any = None
+    is_eager: bool = False
 
 
 class Answer(NamedTuple):
@@ -130,6 +137,10 @@ class Answer(NamedTuple):
 
     value: Any = None
     error: BaseException | None = None
+
+
+AGAIN = Answer("again")
+"""To a request of an agent's: something was sent ahead that answers it; if not, it is to ask again."""
 
 
 Reply = Callable[[Answer], None]
@@ -169,7 +180,11 @@ class Link(Protocol):
         """Send a request; return a ticket for `withdraw`. Never blocks for the answer."""
 
     def withdraw(self, ticket: Any, error: BaseException) -> None:
-        """Let a request that still waits be answered with `error`; harmless if it was answered."""
+        """Let a request that still waits be answered with `error`; harmless if it was answered.
+
+        With a TimeoutError it is answered once what it waits for cannot be on its way here any more;
+        at once if it is withdrawn a second time.
+        """
 
 
 class Site(Protocol):

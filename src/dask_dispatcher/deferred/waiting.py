@@ -6,14 +6,18 @@ import asyncio
 import math
 import queue
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 from ..errors import DeferredError
-from .desk import carrier
-from .links import Answer, Link, Ref, Request, current_caller, current_site
+from .desk import carrier, desk
+from .links import NODE, Answer, Link, Ref, Request, Site, current_caller, current_site
 
 __all__ = ["carry_out", "carry_out_async"]
+
+_PATIENCE = 2.0
+"""Seconds for a process that may not answer to give back what somebody else's time is up for."""
 
 _ITEMS = frozenset({"get", "fetch"})
 
@@ -28,18 +32,44 @@ def carry_out(ref: Ref, verb: str, value: Any = None, timeout: float | None = No
     """
     _check_timeout(timeout)
     link = carrier(ref)
+    # A future's put and what only asks are answered at once, by a book that may be far away.
+    waits = verb in _WHAT and (ref.is_channel or verb != "put")
+    is_refused = waits and _is_in_coroutine_node()
+    if is_refused and link is not desk():
+        raise _refusal()
     answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
     ticket = link.ask(_request(link, ref, verb, value), answers.put)
+    if is_refused:
+        link.withdraw(ticket, _refusal())  # unless nothing was to be waited for
     try:
         answer = answers.get_nowait()
     except queue.Empty:
-        answer = _wait(link, ref, ticket, answers, timeout, verb)
+        site = current_site() if waits else None
+        answer = _wait(link, site, ticket, answers, timeout, verb)
     return _opened(link, verb, answer)
+
+
+def _is_in_coroutine_node() -> bool:
+    """Return whether this is the code of one, on its event loop."""
+    if NODE.get() is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _refusal() -> DeferredError:
+    return DeferredError(
+        "blocking in a coroutine node would hold up its event loop; await the reference instead "
+        "(await future, await channel.aget(), await channel.aput(...), async for)"
+    )
 
 
 def _wait(
     link: Link,
-    ref: Ref,
+    site: Site | None,
     ticket: Any,
     answers: queue.SimpleQueue[Answer],
     timeout: float | None,
@@ -50,20 +80,32 @@ def _wait(
     def end(error: BaseException) -> None:
         link.withdraw(ticket, error)
 
-    # A future's put and what only asks are answered at once, by a book that may be far away.
-    waits = verb in _WHAT and (ref.is_channel or verb != "put")
-    site = current_site() if waits else None
     try:
         with nullcontext() if site is None else site.room(end):
             try:
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 return answers.get(timeout=left)
             except queue.Empty:
-                end(TimeoutError(f"time was up after {timeout} s: {_WHAT[verb]}"))
-                return answers.get()  # it may have been on its way
+                return _time_is_up(answers, end, _late(timeout, verb))
     except BaseException as error:  # Ctrl-C, or no room to wait in
         end(error)
         raise
+
+
+def _time_is_up(
+    answers: queue.SimpleQueue[Answer], end: Callable[[BaseException], None], text: str
+) -> Answer:
+    """Withdraw a request; return the answer, which may have been on its way."""
+    end(TimeoutError(text))
+    try:
+        return answers.get(timeout=_PATIENCE)
+    except queue.Empty:
+        end(TimeoutError(text))
+        return answers.get()
+
+
+def _late(timeout: float | None, verb: str) -> str:
+    return f"time was up after {timeout} s: {_WHAT[verb]}"
 
 
 _WHAT = {
@@ -92,13 +134,15 @@ async def carry_out_async(
 
     ticket = link.ask(_request(link, ref, verb, value), reply)
     try:
-        answer = await asyncio.wait_for(asyncio.shield(answered), timeout)
-    except (TimeoutError, asyncio.TimeoutError):  # two classes, before Python 3.11
-        link.withdraw(ticket, TimeoutError(f"time was up after {timeout} s: {_WHAT[verb]}"))
-        answer = await answered
+        await asyncio.wait({answered}, timeout=timeout)
+        for patience in (_PATIENCE, None):
+            if not answered.done():
+                link.withdraw(ticket, TimeoutError(_late(timeout, verb)))
+                await asyncio.wait({answered}, timeout=patience)
     except asyncio.CancelledError as error:
         link.withdraw(ticket, error)
         raise
+    answer = answered.result()
     if verb in _ITEMS and answer.error is None:  # it may be large, and come from another process
         return await asyncio.to_thread(link.unpack, answer.value)
     return _opened(link, verb, answer)
@@ -122,11 +166,3 @@ def _check_timeout(timeout: float | None) -> None:
         raise TypeError(f"timeout must be seconds or None, not {type(timeout).__name__}")
     if math.isnan(timeout) or timeout < 0:
         raise ValueError(f"timeout must be 0 or more, not {timeout}")
-
-
-def refuse_blocking(what: str) -> DeferredError:
-    """Return the error for a wait that would keep an event loop from going on."""
-    return DeferredError(
-        f"blocking in {what} would hold up its event loop; await the reference instead "
-        "(await future, await channel.aget(), await channel.aput(...), async for)"
-    )

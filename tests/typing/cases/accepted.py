@@ -9,6 +9,8 @@ from dask_dispatcher import (
     AsyncExecutor,
     CollectNode,
     DataNode,
+    DeferredChannel,
+    DeferredFuture,
     DispatcherError,
     DispatchGraph,
     DispatchNode,
@@ -210,3 +212,20 @@ def context(nodes: Iterable[Op[int]]) -> None:
     with MyExecutor(retries=1, timeout=None, resources={"GPU": 1}) as executor:
         assert_type(executor, MyExecutor)
         executor.run(nodes)
+
+
+async def deferred(future: DeferredFuture[int], channel: DeferredChannel[str]) -> None:
+    assert_type(future.put(1), None)
+    assert_type(future.fetch(), int)
+    assert_type(future.fetch(timeout=1.5), int)
+    assert_type(future.wait(), bool)
+    assert_type(future.ready(), bool)
+    assert_type(await future, int)
+    assert_type(channel.put("a", timeout=None), None)
+    assert_type(channel.get(), str)
+    assert_type(channel.fetch(timeout=1), str)
+    assert_type(await channel.aget(), str)
+    assert_type([item for item in channel], list[str])
+    assert_type([item async for item in channel], list[str])
+    made: DeferredChannel[list[int]] = DeferredChannel(maxsize=4)
+    assert_type(made.maxsize, int)

@@ -1,6 +1,6 @@
 """What a type checker has to refuse: each such line ends in the code of its error."""
 
-from dask_dispatcher import DataNode, Err, Executor, NodeFuture, Ok, Op, Result, op
+from dask_dispatcher import DataNode, DeferredChannel, DeferredFuture, Err, Executor, NodeFuture, Ok, Op, Result, op
 
 
 def f(x: int) -> float:
@@ -34,6 +34,15 @@ def wrong_uses(a: Op[int], executor: Executor) -> None:
 def wrong_futures(future: NodeFuture[int]) -> None:
     text: str = future.fetch()  # E: assignment
     future.fetch(timeout="1")  # E: arg-type
+    del text
+
+
+async def wrong_deferred(future: DeferredFuture[int], channel: DeferredChannel[str]) -> None:
+    future.put("1")  # E: arg-type
+    channel.put(1)  # E: arg-type
+    channel.get(timeout="1")  # E: arg-type
+    text: str = await future  # E: assignment
+    DeferredChannel(maxsize="1")  # E: arg-type
     del text
 
 

@@ -16,9 +16,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ...deferred.desk import carrier, desk
-from ...deferred.links import Answer, Caller, Here, Link, Ref, Request
+from ...deferred.leases import Agent
+from ...deferred.links import AGAIN, Answer, Caller, Here, Link, Ref, Request
 from ...errors import DeferredLostError, RunCancelledError
-from ..slices.carrying import SMALL, Carried, dump, dump_error
+from ..slices.carrying import SMALL, Carried, dump, dump_error, is_atom
 from .boxes import Box
 from .wires import deliver, hand_out
 
@@ -30,6 +31,19 @@ __all__ = ["Clerk"]
 
 _FAREWELL = 2.0  # seconds for workers to hear what they may let go
 _LOOK = 0.2  # seconds between two looks at whether a value can still come
+
+
+_PARCELS = ("parcels",)
+"""Stands in an outbox for what is due to be sent ahead."""
+
+
+def _can_go_ahead(item: Any) -> bool:
+    """Return whether it is small, and travels without a word of the user's."""
+    return type(item) is Carried or (type(item) is Here and is_atom(item.value))
+
+
+def _sent(item: Any) -> tuple[Any, ...]:
+    return "small", item.data if type(item) is Carried else pickle.dumps(item.value)
 
 
 class OnWorker:
@@ -86,11 +100,12 @@ class Clerk:
         self._context = contextvars.copy_context()  # of a node, if the executor is made in one
         self._lock = threading.Lock()  # guards all below but what is let go
         self._errands: dict[tuple[str, int], _Errand] = {}
-        self._leases: dict[tuple[str, int], OnWorker] = {}
+        self._lent: dict[tuple[str, int], OnWorker] = {}
         self._outboxes: dict[str, deque[tuple[Any, ...]]] = {}
         self._sending: dict[str, concurrent.futures.Future[None]] = {}
         self._gone: set[str] = set()
         self._met: set[str] = set()
+        self._agents: dict[str, Agent] = {}  # by address; those of workers that are gone, too
         self._let_go: deque[tuple[str, int]] = deque()  # filled by finalizers, which run anywhere
 
     # What workers say; with the engine's lock held
@@ -99,19 +114,34 @@ class Clerk:
         """Take what a worker has to say."""
         self._met.add(address)
         for data in said:
-            kind, group, ticket, *rest = pickle.loads(data)
-            if kind == "ask":
+            kind, group, what, *rest = pickle.loads(data)
+            if kind == "put":
+                item, is_eager = rest
+                desk().put_ahead(what, (self.name, address), self._item(item), is_eager)
+            elif kind == "took":
+                desk().took(what, (self.name, address), *rest)
+            elif kind == "returned":
+                desk().returned(what, (self.name, address))
+            elif kind == "ask":
                 if self._engine.has_group(group):
-                    self._ask(address, group, ticket, *rest)
+                    self._ask(address, group, what, *rest)
             elif kind == "withdraw":
-                self._withdraw(address, ticket, pickle.loads(rest[0]))
+                self._withdraw(address, what, pickle.loads(rest[0]))
             else:
                 with self._lock:
-                    item = self._leases.pop((address, ticket), None)
+                    item = self._lent.pop((address, what), None)
                 del item
 
     def _ask(
-        self, address: str, group: str, ticket: int, ref: Any, verb: str, item: Any, caller: Any
+        self,
+        address: str,
+        group: str,
+        ticket: int,
+        ref: Any,
+        verb: str,
+        item: Any,
+        caller: Any,
+        is_eager: bool,
     ) -> None:
         request = Request(Ref(*ref), verb, self._item(item), caller and Caller(*caller))
         try:
@@ -119,6 +149,8 @@ class Clerk:
         except Exception as error:
             self._say(address, ("error", ticket, dump_error(error)))
             return
+        if link is desk():
+            request = request._replace(agent=self._agent(address), is_eager=is_eager)
         errand = _Errand(group, link)
         with self._lock:
             self._errands[address, ticket] = errand
@@ -145,6 +177,14 @@ class Clerk:
         kind, *rest = item
         return Carried(*rest) if kind == "small" else OnWorker(self, *rest)
 
+    def _agent(self, address: str) -> Agent:
+        agent = self._agents.get(address)
+        if agent is None:
+            holder = self.name, address
+            agent = Agent(holder, _can_go_ahead, lambda: self._say(address, _PARCELS))
+            self._agents[address] = agent
+        return agent
+
     def _withdraw(self, address: str, ticket: int, error: BaseException) -> None:
         with self._lock:
             errand = self._errands.get((address, ticket))
@@ -156,7 +196,9 @@ class Clerk:
     def _answered(self, address: str, ticket: int, errand: _Errand, answer: Answer) -> None:
         with self._lock:
             self._errands.pop((address, ticket), None)
-        if answer.error is not None:
+        if answer is AGAIN:
+            self._say(address, ("again", ticket))
+        elif answer.error is not None:
             self._say(address, ("error", ticket, dump_error(answer.error)))
         elif isinstance(answer.value, (bool, int, type(None))):
             self._say(address, ("answer", ticket, answer.value))
@@ -168,11 +210,11 @@ class Clerk:
             self._hand(address, ticket, answer.value)
 
     def _hand(self, address: str, ticket: int, item: Any) -> None:
-        if type(item) is Carried:
-            self._say(address, ("answer", ticket, ("small", item.data)))
+        if _can_go_ahead(item):
+            self._say(address, ("answer", ticket, _sent(item)))
         elif type(item) is OnWorker and item.clerk is self:
             with self._lock:
-                self._leases[address, ticket] = item
+                self._lent[address, ticket] = item
             place = "at", item.address, item.number, ticket
             self._say(address, ("answer", ticket, place))
         elif type(item) is Here:
@@ -222,11 +264,21 @@ class Clerk:
                 if not said:
                     self._sending.pop(address, None)
                     return
+            said = [word for words in said for word in self._spelled_out(address, words)]
             with contextlib.suppress(OSError, RuntimeError, KeyError):
                 # If it is gone, we shall hear of it, and what was said does not matter.
                 await self._connection.client.run(
                     deliver, self._topic, said, workers=[address], asynchronous=True
                 )
+
+    def _spelled_out(self, address: str, said: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Return what is to be said for `_PARCELS`: what is due by now."""
+        if said is not _PARCELS:
+            return [said]
+        return [
+            ("ahead", key, places, list(map(_sent, items)), is_recalled)
+            for key, places, items, is_recalled in self._agent(address).take_parcels()
+        ]
 
     # Values
 
@@ -268,18 +320,31 @@ class Clerk:
 
     # What ends; with the engine's lock held
 
-    def forget(self, group: str) -> None:
+    def forget(self, group: str, address: str) -> None:
         """Let nothing of a group's wait any more."""
         self._end("nobody wants its node any more", group=group)
+        agent = self._agents.get(address)
+        if agent is not None and agent.keys:
+            desk().recall(agent)
 
-    def worker_gone(self, address: str) -> None:
-        """Note that a worker is gone, with all that it kept."""
+    def worker_gone(self, address: str, *, is_idle: bool = False) -> None:
+        """Note that a worker is gone, with all that it kept.
+
+        Parameters
+        ----------
+        address : str
+        is_idle : bool
+            Whether all of its nodes had ended, and so all is known that they did.
+        """
+        agent = self._agents.pop(address, None)
+        if agent is not None:
+            agent.is_heard_out = is_idle
         with self._lock:
             self._gone.add(address)
             self._outboxes.pop(address, None)
-            leases = [key for key, item in self._leases.items() if item.address == address]
-            mine = [self._leases.pop(key) for key in list(self._leases) if key[0] == address]
-        for taker in {key[0] for key in leases} - {address}:
+            lent = [key for key, item in self._lent.items() if item.address == address]
+            mine = [self._lent.pop(key) for key in list(self._lent) if key[0] == address]
+        for taker in {key[0] for key in lent} - {address}:
             self._say(taker, ("lost", address))
         del mine
         self._end(f"{address} is gone", address=address)
@@ -291,8 +356,8 @@ class Clerk:
         for address in self._met:
             desk().lose((self.name, address))
         with self._lock:
-            leases, self._leases = self._leases, {}
-        leases.clear()
+            lent, self._lent = self._lent, {}
+        lent.clear()
         self._sweep()
         with self._lock:
             self._gone |= self._met

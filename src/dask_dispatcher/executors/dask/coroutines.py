@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ...deferred.links import NODE, Caller, set_site
+from ...deferred.links import NODE, Caller
 from ...errors import NodeTimeoutError
 from ..slices.carrying import is_atom
 from ..slices.packing import Entry
 from ..slices.running import MissingInputError, SliceRunner, Values
-from .waits import LoopSite
 
 if TYPE_CHECKING:
     from .parcels import Parcel
@@ -123,7 +122,6 @@ class _LoopThread:
         threading.Thread(target=self._serve, name="dask-dispatcher-coroutines", daemon=True).start()
 
     def _serve(self) -> None:
-        set_site(LoopSite())
         self.loop.run_forever()
 
 

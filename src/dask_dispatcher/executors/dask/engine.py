@@ -181,7 +181,7 @@ class DaskEngine(Drive):
         """Forget a group of which all has been heard."""
         self._groups.pop(group.name, None)
         group.member.remove(group)
-        self._clerk.forget(group.name)
+        self._clerk.forget(group.name, group.member.address)
 
     def drop(self, group: Group) -> None:
         """Forget a group, and let Dask forget it; its worker stops it."""
@@ -244,7 +244,7 @@ class DaskEngine(Drive):
         """Let what went with workers run again, as far as it is needed."""
         for member in members:
             log.info("worker %s is gone", member.address)
-            self._clerk.worker_gone(member.address)
+            self._clerk.worker_gone(member.address, is_idle=not member.groups)
             for group in list(member.groups.values()):
                 self.lose(group, f"{member.address} is gone")
         self.holdings.lose(names)

@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from ...deferred.links import Caller
-from ...deferred.waiting import refuse_blocking
 from ...errors import DeferredError
 
-__all__ = ["LoopSite", "Waits"]
+__all__ = ["Waits"]
 
 _PATIENCE = 0.02  # seconds a node may wait before room is made
 MOST = 64  # nodes of a process that wait at once
@@ -105,14 +104,3 @@ class Waits:
             self._over, end = error, self._end
         if end is not None:
             end(error)
-
-
-class LoopSite:
-    """Of the thread of an event loop, which must not wait."""
-
-    def caller(self) -> None:
-        """Return nothing: each coroutine's context tells."""
-
-    def room(self, end: Callable[[BaseException], None]) -> AbstractContextManager[None]:
-        """Refuse."""
-        raise refuse_blocking("a wait")

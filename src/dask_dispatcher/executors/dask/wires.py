@@ -6,10 +6,10 @@
                            Wire --- event under the client's id --->  Clerk
     node   <-- reply ------+  <---- run `deliver` on the worker ----  +
 
-Requests travel as reports do. Answers travel through the scheduler to the worker's own server, all
-that have come up while the last lot was on its way in one message. Values that are not small stay
-in the process that put them (`_stores`), until the program lets them go; another worker comes for
-them at this worker's own server.
+Requests travel as reports do, all of a few milliseconds in one event. Answers travel through the
+scheduler to the worker's own server, all that have come up while the last lot was on its way in one
+message. Values that are not small stay in the process that put them (`Wire.store`), until the program
+lets them go; another worker comes for them at this worker's own server.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import asyncio
 import itertools
 import pickle
 import threading
+import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ...deferred.links import Answer, Reply, Request
+from ...deferred.ahead import Asker
+from ...deferred.links import AGAIN, Answer, Reply, Request
 from ...errors import DeferredLostError, RunCancelledError
 from ..slices.carrying import dump, dump_error, load
 from .boxes import Box
@@ -34,6 +36,7 @@ __all__ = ["GroupLink", "Wire", "deliver", "hand_out", "wire"]
 
 _SMALL = 10_000  # bytes of an item that travels with its request
 _LONGEST = 60_000  # bytes of one event; the scheduler remembers a thousand of them
+_PAUSE = 0.002  # seconds between two events
 _LOOK = 0.5  # seconds between two looks at whether a value can still come
 
 
@@ -53,35 +56,28 @@ class Wire:
         self.loop: asyncio.AbstractEventLoop = worker.loop.asyncio_loop  # type: ignore[attr-defined]
         self._topic = topic
         self._serial = itertools.count()
-        self._lock = threading.Lock()  # guards _waiting, and who appends to _outbox
-        self._waiting: dict[int, Reply] = {}
+        self._lock = threading.Lock()  # of those who append to _outbox
         self._outbox: deque[bytes] = deque()
+        self._flushed = 0.0
+        self.asker = Asker(self._say)
         self.store: dict[int, Box] = {}
         self.lost: set[str] = set()
         """Workers that are gone, while somebody here may be waiting for what they had."""
 
     def ask(self, group: str, request: Request, reply: Reply) -> int:
-        """Send a request; return its ticket."""
-        ticket = next(self._serial)
-        with self._lock:
-            self._waiting[ticket] = reply
-        ref, verb, item, caller = request
-        said = ("ask", group, ticket, tuple(ref), verb, item, caller and tuple(caller))
-        self._send(said)
-        return ticket
+        """Serve or send a request; return its ticket."""
+        ref, verb, item, caller, *_ = request
 
-    def withdraw(self, ticket: int, error: BaseException) -> None:
-        """Ask for an end to a request's wait."""
-        if ticket in self._waiting:
-            self._send(("withdraw", "", ticket, dump_error(error)))
+        def send(ticket: int, is_eager: bool) -> None:
+            who = caller and tuple(caller)
+            self._send(("ask", group, ticket, tuple(ref), verb, item, who, is_eager))
 
-    def abandon(self, ticket: int, error: BaseException) -> None:
-        """End a request's wait, whatever the program says."""
-        with self._lock:
-            reply = self._waiting.pop(ticket, None)
-        if reply is not None:
-            self._send(("withdraw", "", ticket, dump_error(error)))
-            reply(Answer(error=error))
+        return self.asker.ask(request, reply, send)
+
+    def _say(self, kind: str, what: Any, *rest: Any) -> None:
+        if kind == "withdraw":
+            rest = (dump_error(rest[0]),)
+        self._send((kind, "", what, *rest))
 
     def keep(self, box: Box) -> int:
         """Keep a value until the program lets it go; return its number."""
@@ -89,9 +85,9 @@ class Wire:
         self.store[number] = box
         return number
 
-    def took(self, ticket: int) -> None:
-        """Tell that a value has been brought here."""
-        self._send(("took", "", ticket))
+    def brought(self, ticket: int) -> None:
+        """Tell that a value has been brought here, or that nobody wants it any more."""
+        self._send(("brought", "", ticket))
 
     def _send(self, said: tuple[Any, ...]) -> None:
         data = pickle.dumps(said, protocol=5)
@@ -99,9 +95,18 @@ class Wire:
             self._outbox.append(data)
             is_first = len(self._outbox) == 1
         if is_first:  # else the flush is yet to come, or under way
-            self.loop.call_soon_threadsafe(self._flush)
+            self.loop.call_soon_threadsafe(self._flush_soon)
+
+    def _flush_soon(self) -> None:
+        """Flush now, or once so much time has passed as the worker's stream takes in any case."""
+        wait = self._flushed + _PAUSE - time.monotonic()
+        if wait > 0:
+            self.loop.call_later(wait, self._flush)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
+        self._flushed = time.monotonic()
         while self._outbox:
             said: list[bytes] = []
             size = 0
@@ -114,12 +119,9 @@ class Wire:
 
     def answer(self, ticket: int, answer: Answer) -> None:
         """Take an answer of the program's."""
-        with self._lock:
-            reply = self._waiting.pop(ticket, None)
-        if reply is not None:
-            reply(answer)
-        elif type(answer.value) is tuple and answer.value[0] == "at":
-            self.took(ticket)  # nobody waits for it any more
+        is_awaited = self.asker.hear(ticket, answer)
+        if not is_awaited and type(answer.value) is tuple and answer.value[0] == "at":
+            self.brought(ticket)
 
 
 class GroupLink:
@@ -158,7 +160,7 @@ class GroupLink:
         try:
             return self._bring(address, number)
         finally:
-            self._wire.took(ticket)
+            self._wire.brought(ticket)
 
     def ask(self, request: Request, reply: Reply) -> Any:
         over = self._over
@@ -175,20 +177,20 @@ class GroupLink:
         self._tickets.add(ticket)
         over = self._over  # it may have come meanwhile
         if over is not None:
-            self._wire.abandon(ticket, over)
+            self._wire.asker.abandon(ticket, over)
         return ticket
 
     def withdraw(self, ticket: Any, error: BaseException) -> None:
         if self._over is None:
-            self._wire.withdraw(ticket, error)
+            self._wire.asker.withdraw(ticket, error)
         else:
-            self._wire.abandon(ticket, error)
+            self._wire.asker.abandon(ticket, error)
 
     def end(self, error: BaseException) -> None:
         """Let all waits end, and none begin: nobody wants the nodes any more."""
         self._over = error
         for ticket in list(self._tickets):
-            self._wire.abandon(ticket, error)
+            self._wire.asker.abandon(ticket, error)
 
     def _bring(self, address: str, number: int) -> Any:
         """Return a value that a worker keeps; wait no longer than it can come."""
@@ -240,6 +242,10 @@ def deliver(topic: str, said: list[tuple[Any, ...]], dask_worker: Worker) -> Non
             own.answer(ticket, Answer(rest[0]))
         elif kind == "error":
             own.answer(ticket, Answer(error=pickle.loads(rest[0])))
+        elif kind == "ahead":
+            own.asker.receive(ticket, *rest)
+        elif kind == "again":
+            own.answer(ticket, AGAIN)
         elif kind == "drop":
             own.store.pop(ticket, None)
         else:

@@ -23,7 +23,7 @@ from ..shares import Shares
 from .carriers import Carriers
 from .crew import Member, processor_seconds, seems_to_wait
 from .job import Job
-from .waiting import LoopSite, MemberSite
+from .waiting import MemberSite
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -102,7 +102,6 @@ class ThreadEngine(Engine):
     def _start_watch(self) -> Watch:
         if self._watch is None:
             self._watch = Watch(self.lock)
-            self._watch.loop.call_soon_threadsafe(set_site, LoopSite())
         return self._watch
 
     def post(self, function: Callable[[], None]) -> None:
@@ -215,6 +214,9 @@ class ThreadEngine(Engine):
         finally:
             with self.lock:
                 member.nested_waits -= 1
+                idle = next((other for other in self._members if other.is_idle), None)
+                if idle is not None and self._is_surplus():
+                    idle.call()  # to its end
 
     # Threads; the lock is held in all of these, but for the calls themselves
 
@@ -241,17 +243,23 @@ class ThreadEngine(Engine):
 
     def _hire(self) -> None:
         """Start one more thread, if there may be more."""
-        working = sum(not (member.is_nested or member.abandoned) for member in self._members)
-        if working < self._limit and not self._closing:
+        if self._count_working() < self._limit and not self._closing:
             member = Member(self, next(self._serial))
             self._members.append(member)
             member.thread.start()
+
+    def _count_working(self) -> int:
+        return sum(not (member.is_nested or member.abandoned) for member in self._members)
+
+    def _is_surplus(self) -> bool:
+        """Return whether there is a thread too many, as one that has made room is back."""
+        return self._count_working() > self._limit
 
     def work(self, member: Member) -> None:
         """What a member's thread does all its life."""
         set_site(MemberSite(self, member))
         with self.lock:
-            while not member.abandoned:
+            while not (member.abandoned or self._is_surplus()):
                 job = self._next_job()
                 if job is not None:
                     try:
@@ -266,6 +274,8 @@ class ThreadEngine(Engine):
                     member.rest()
             if member in self._members:
                 self._members.remove(member)
+            if self._has_calls() and not any(other.is_busy for other in self._members):
+                self._call_one()
 
     def _next_job(self) -> Job | None:
         """Return a run that has a call ready, each in turn."""
@@ -304,7 +314,7 @@ class ThreadEngine(Engine):
             elif size * 2 > job.slice_size and seconds < _SLICE_SECONDS:
                 job.slice_size = min(2 * job.slice_size, _LARGEST_SLICE)
             member.current = -1
-            if careful or member.abandoned or len(self._jobs) != 1:
+            if careful or member.abandoned or len(self._jobs) != 1 or self._is_surplus():
                 member.free()
                 return
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from ...deferred.links import Caller
-from ...deferred.waiting import refuse_blocking
 from ...errors import DeferredError, RunCancelledError
 
 if TYPE_CHECKING:
     from .crew import Member
     from .engine import ThreadEngine
 
-__all__ = ["MOST_WAITING", "LoopSite", "MemberSite"]
+__all__ = ["MOST_WAITING", "MemberSite"]
 
 MOST_WAITING = 64
 """Nodes that may wait for deferred references at once; each keeps a thread."""
@@ -57,13 +56,3 @@ class MemberSite:
         finally:
             with engine.lock:
                 member.end_wait = None
-
-
-class LoopSite:
-    """The surroundings of coroutine nodes: one that blocked here would hold up all others."""
-
-    def caller(self) -> Caller | None:
-        return None
-
-    def room(self, end: Callable[[BaseException], None]) -> NoReturn:
-        raise refuse_blocking("a coroutine node")

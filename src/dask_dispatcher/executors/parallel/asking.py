@@ -4,11 +4,17 @@ What is put stays here until the controller lets it go; small channel items trav
 
 ::
 
-    ask       ticket, ref, verb, item, caller, whether the main thread will block    to the controller
-    answer    ticket, item or atom, pickled error                                    to the worker
-    withdraw  ticket, pickled error                                                  to the controller
-    brought   ticket: what the answer pointed to has been read                       to the controller
-    let go    keys                                                                   to the worker
+    ask       ticket, ref, verb, item, caller, whether the main thread will block,
+              whether this process is eager                                    to the controller
+    answer    ticket, item or atom, pickled error                              to the worker
+    again     ticket: it is to look at what is ahead                           to the worker
+    withdraw  ticket, pickled error                                            to the controller
+    brought   ticket: what the answer pointed to has been read                 to the controller
+    let go    keys                                                             to the worker
+    ahead     key of a channel, places, items, whether to return all           to the worker
+    put       key of a channel, item for a place ahead, whether eager          to the controller
+    took      key of a channel, whether eager                                  to the controller
+    returned  key of a channel                                                 to the controller
 
 An item is ``("atom", value)``, ``("bytes", pickled)``, or a place: ``("kept", key, place)`` to the
 controller, ``("place", ticket, identity or None, key, place)`` from there.
@@ -23,7 +29,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...deferred.links import Answer, Reply, Request
+from ...deferred.ahead import Asker
+from ...deferred.links import AGAIN, Answer, Reply, Request
 from ...errors import DeferredLostError
 from ..slices.carrying import SMALL, Dumped, dump, dump_error, is_atom, load
 from .memory import GoneError, Identity
@@ -65,7 +72,8 @@ class WorkerLink:
         self._is_readable = True
         self._serial = itertools.count(1)
         self._kept: dict[int, tuple[Dumped, Any]] = {}
-        self._replies: dict[int, Reply] = {}
+        self._asker = Asker(self._say)
+        self.receive = self._asker.receive
 
     def use_files(self) -> None:
         """Put values into files from now on: others cannot read this process's memory."""
@@ -108,27 +116,36 @@ class WorkerLink:
             self._send("brought", what)
 
     def ask(self, request: Request, reply: Reply) -> int:
-        ref, verb, item, caller = request
-        ticket = next(self._serial)
-        self._replies[ticket] = reply
+        ref, verb, item, caller, *_ = request
         blocks = threading.current_thread() is threading.main_thread()
         who: tuple[Any, ...] = self._running()
         if caller is not None and type(caller.node) is tuple and len(caller.node) == 2:
             run, number = caller.node
             who = (run, number, caller.attempt)
-        self._send("ask", ticket, tuple(ref), verb, item, who, blocks)
-        return ticket
+
+        def send(ticket: int, is_eager: bool) -> None:
+            self._send("ask", ticket, tuple(ref), verb, item, who, blocks, is_eager)
+
+        return self._asker.ask(request, reply, send)
 
     def withdraw(self, ticket: int, error: BaseException) -> None:
-        self._send("withdraw", ticket, dump_error(error))
+        self._asker.withdraw(ticket, error)
+
+    def _say(self, kind: str, *rest: Any) -> None:
+        if kind == "withdraw":
+            ticket, error = rest
+            rest = ticket, dump_error(error)
+        self._send(kind, *rest)
 
     # What the controller says; the channel thread's
 
     def hear(self, ticket: int, value: Any, error: bytes | None) -> None:
         """Take an answer."""
-        reply = self._replies.pop(ticket, None)
-        if reply is not None:
-            reply(Answer(value, None if error is None else pickle.loads(error)))
+        self._asker.hear(ticket, Answer(value, None if error is None else pickle.loads(error)))
+
+    def hear_again(self, ticket: int) -> None:
+        """Look at what is ahead."""
+        self._asker.hear(ticket, AGAIN)
 
     def let_go(self, keys: Sequence[int]) -> None:
         """Forget values that nobody needs any more."""

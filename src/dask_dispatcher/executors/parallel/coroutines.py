@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...deferred.links import NODE, Caller, set_site
+from ...deferred.links import NODE, Caller
 from ...errors import NodeTimeoutError
-from ..inprocess.waiting import LoopSite
 from ..slices.packing import Entry
 from ..slices.running import MissingInputError, Outbox, SliceRunner, Values
 
@@ -38,7 +37,6 @@ class CoroutineRunner:
         self._is_reporting = False
         self._attempts = itertools.count(1)
         self._loop = asyncio.new_event_loop()
-        self._loop.call_soon(set_site, LoopSite())
         threading.Thread(
             target=self._loop.run_forever, name="dask-dispatcher-coroutines", daemon=True
         ).start()

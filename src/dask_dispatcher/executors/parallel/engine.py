@@ -43,7 +43,7 @@ from .overseer import Overseer
 from .packets import Packets
 from .placing import Placing
 from .process import WorkerProcess
-from .relaying import Relay
+from .relaying import RELAYED, Relay
 from .reports import lose_coroutine, lose_slice, report, unreadable
 from .slices import Coroutine, Slice
 from .values import Given
@@ -159,10 +159,18 @@ class ParallelEngine(Engine):
         """Return a function that does the same, and then gives out what has become ready."""
 
         def call(*args: Any) -> None:
+            function(*args)
+            self._feed()
+
+        return self._guarded(call)
+
+    def _guarded(self, function: Callable[..., None]) -> Callable[..., None]:
+        """Return a function that does the same with the lock held; what it raises ends all runs."""
+
+        def call(*args: Any) -> None:
             with self.lock:
                 try:
                     function(*args)
-                    self._feed()
                 except Exception as error:
                     log.exception("the controller of the worker processes failed")
                     self.internal_error([job.state for job in self._jobs], error)
@@ -210,7 +218,7 @@ class ParallelEngine(Engine):
     def _start_worker(self) -> None:
         assert self._watch is not None
         worker = WorkerProcess(
-            next(self._serial), self._watch.loop, self._fed(self._hear), self._fed(self._gone)
+            next(self._serial), self._watch.loop, self._guarded(self._hear), self._fed(self._gone)
         )
         worker.send(
             "hello",
@@ -305,6 +313,15 @@ class ParallelEngine(Engine):
 
     def _hear(self, worker: WorkerProcess, message: tuple[Any, ...]) -> None:
         kind, *rest = message
+        if kind in RELAYED:  # too many to look each time whether there is something to give out
+            if self._relay.hear(worker, kind, rest):
+                self._overseer.make_room(worker)
+                self._feed()
+        else:
+            self._hear_of_nodes(worker, kind, rest)
+            self._feed()
+
+    def _hear_of_nodes(self, worker: WorkerProcess, kind: str, rest: list[Any]) -> None:
         if kind == "ended":
             run, serial, said = rest
             part = worker.slices.pop(serial, None)
@@ -330,13 +347,6 @@ class ParallelEngine(Engine):
             self._failed_starts = 0
         elif kind == "spilled":
             self._holdings.move(*rest)
-        elif kind == "ask":
-            if self._relay.ask(worker, *rest):
-                self._overseer.make_room(worker)
-        elif kind == "withdraw":
-            self._relay.withdraw(worker, *rest)
-        elif kind == "brought":
-            self._relay.brought(worker, *rest)
 
     def _report(
         self,
@@ -370,6 +380,8 @@ class ParallelEngine(Engine):
         if self._jobs:
             self._overseer.look_soon(self._look)
             self._start_more()
+        if len(self._workers) > self._max_workers:
+            self._dismiss_surplus()
 
     def _look(self) -> None:
         idle = any(worker.is_idle for worker in self._workers)
@@ -388,6 +400,15 @@ class ParallelEngine(Engine):
     def _may_start(self) -> bool:
         """Whether another worker may be started: those that wait leave their places to others."""
         return len(self._workers) - self._relay.count_blocked() < self._max_workers
+
+    def _dismiss_surplus(self) -> None:
+        """Let workers end that took the places of others which waited, once those are back."""
+        staying = sum(not worker.is_dismissed for worker in self._workers)
+        surplus = staying - self._relay.count_blocked() - self._max_workers
+        for worker in reversed(self._workers):
+            if surplus > 0 and worker.is_idle and not (worker.coroutines or worker.kept):
+                worker.dismiss()
+                surplus -= 1
 
     def _start_another(self) -> None:
         if self._may_start:

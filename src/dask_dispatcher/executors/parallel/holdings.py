@@ -82,6 +82,7 @@ class Holdings:
         while self._released:
             copy = self._released.popleft()
             if copy.worker is not None:
+                copy.worker.kept -= 1
                 by_worker.setdefault(copy.worker, []).append(copy.key)
             if copy.place[0] == "file":
                 with contextlib.suppress(OSError):

@@ -69,6 +69,10 @@ class WorkerProcess:
         """Coroutine nodes under way, by run and number."""
         self.since = time.monotonic()
         """When it was last heard of, or was given something after it had nothing to do."""
+        self.kept = 0
+        """How many large values it keeps for the controller."""
+        self.is_dismissed = False
+        """Whether it has been told to end."""
         self.is_gone = False
         self.timed_out: tuple[int, int] | None = None
         """The run and the node because of which it is about to be killed."""
@@ -153,7 +157,8 @@ class WorkerProcess:
     @property
     def is_open(self) -> bool:
         """Whether it has started, and goes on."""
-        return self.identity is not None and self.timed_out is None and not self.is_gone
+        is_leaving = self.is_dismissed or self.timed_out is not None or self.is_gone
+        return self.identity is not None and not is_leaving
 
     @property
     def is_idle(self) -> bool:
@@ -176,6 +181,11 @@ class WorkerProcess:
         return (time.monotonic_ns() - self._cell[_BEGAN]) / 1e9
 
     # Its end
+
+    def dismiss(self) -> None:
+        """Let it end; it has nothing to do, and is given nothing more."""
+        self.is_dismissed = True
+        self.send("close")
 
     def kill(self) -> None:
         """Kill it, with all processes that its nodes have started in its group."""

@@ -16,16 +16,20 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from ...deferred.desk import Desk, carrier, desk
-from ...deferred.links import Answer, Caller, Here, Ref, Request, current_link, home
+from ...deferred.leases import Agent
+from ...deferred.links import AGAIN, Answer, Caller, Here, Ref, Request, current_link, home
 from ...errors import DeferredError, DeferredLostError, RunCancelledError
-from ..slices.carrying import SMALL, Carried, Dumped, dump, dump_error, load
+from ..slices.carrying import SMALL, Carried, Dumped, dump, dump_error, is_atom, load
 from .memory import GoneError
 from .places import Place, bring, in_file
 
 if TYPE_CHECKING:
     from .process import WorkerProcess
 
-__all__ = ["Relay"]
+__all__ = ["RELAYED", "Relay"]
+
+RELAYED = frozenset({"ask", "withdraw", "brought", "put", "took", "returned"})
+"""What workers say of deferred references."""
 
 MOST_WAITING = 64
 """Nodes that may wait at once; each keeps a process."""
@@ -45,6 +49,7 @@ class Placed:
         self.place = place
         self._worker = worker
         self._release = release
+        worker.kept += 1
 
     def bring(self) -> Any:
         try:
@@ -102,9 +107,15 @@ class Relay:
         self._asked: dict[tuple[WorkerProcess, int], _Asked] = {}
         self._lent: dict[tuple[WorkerProcess, int], Any] = {}
         self._released: deque[tuple[WorkerProcess, int, Place]] = deque()
+        self._agents: dict[WorkerProcess, Agent] = {}
         self._thread: threading.Thread | None = None
 
     # What workers say
+
+    def hear(self, worker: WorkerProcess, kind: str, rest: list[Any]) -> bool:
+        """Take one of `RELAYED`; return whether the worker waits now, and blocks with it."""
+        self._thread = threading.current_thread()
+        return bool(getattr(self, kind)(worker, *rest))
 
     def ask(
         self,
@@ -115,18 +126,21 @@ class Relay:
         item: Any,
         who: tuple[Any, ...],
         blocks: bool,
+        is_eager: bool,
     ) -> bool:
         """Hand on a request; return whether the worker waits now, and blocks with it."""
-        self._thread = threading.current_thread()
         asked = _Asked(verb, who[0], blocks)
         self._asked[worker, ticket] = asked
         try:
             asked.carrier = self._context.run(carrier, Ref(*ref))
+            is_here = isinstance(asked.carrier, Desk)
             request = Request(
                 Ref(*ref),
                 verb,
-                self._taken_in(worker, item, asked.carrier, verb, ref),
+                self._taken_in(worker, item, asked.carrier, ref) if verb == "put" else None,
                 Caller((self._name, *who[:2]), who[2:]),
+                self._agent(worker) if is_here else None,
+                is_eager,
             )
             asked.ticket = asked.carrier.ask(
                 request, lambda answer: self._reply(worker, ticket, answer)
@@ -141,22 +155,50 @@ class Relay:
         return blocks
 
     def _taken_in(
-        self, worker: WorkerProcess, item: Any, carrier: Any, verb: str, ref: tuple[Any, ...]
+        self, worker: WorkerProcess, item: Any, carrier: Any, ref: tuple[Any, ...]
     ) -> Any:
-        if verb != "put":
-            return None
-        kind, *what = item
-        if kind == "atom":
-            found: Any = Here(*what)
-        elif kind == "bytes":
-            found = Carried(*what)
-        else:
-            key, place = what
-            found = Placed(worker, key, place, self._release)
+        found = self._item(worker, item)
         if isinstance(carrier, Desk):
             return found
         # The books are further up: what is put must be where those can reach it.
         return carrier.pack(found.bring(), stays=not Ref(*ref).is_channel)
+
+    def _item(self, worker: WorkerProcess, item: Any) -> Any:
+        kind, *what = item
+        if kind == "atom":
+            return Here(*what)
+        if kind == "bytes":
+            return Carried(*what)
+        key, place = what
+        return Placed(worker, key, place, self._release)
+
+    def put(self, worker: WorkerProcess, key: str, item: Any, is_eager: bool) -> None:
+        """Hand on an item for a place that was ahead."""
+        desk().put_ahead(key, worker.name, self._item(worker, item), is_eager)
+
+    def took(self, worker: WorkerProcess, key: str, is_eager: bool) -> None:
+        """Note that a worker has handed out an item that was ahead."""
+        desk().took(key, worker.name, is_eager)
+
+    def returned(self, worker: WorkerProcess, key: str) -> None:
+        """Note that a worker has nothing ahead of a channel any more."""
+        desk().returned(key, worker.name)
+
+    def _agent(self, worker: WorkerProcess) -> Agent:
+        agent = self._agents.get(worker)
+        if agent is None:
+            agent = Agent(
+                worker.name, _can_go_ahead, lambda: self._post(lambda: self._send(worker))
+            )
+            self._agents[worker] = agent
+        return agent
+
+    def _send(self, worker: WorkerProcess) -> None:
+        """Send ahead what is due."""
+        agent = self._agents.get(worker)
+        if agent is not None and agent.has_parcels:
+            for key, places, items, is_recalled in agent.take_parcels():
+                worker.send("ahead", key, places, list(map(_sent, items)), is_recalled)
 
     def withdraw(self, worker: WorkerProcess, ticket: int, error: bytes) -> None:
         """End a wait."""
@@ -174,6 +216,8 @@ class Relay:
             self._withdraw(
                 asked, RunCancelledError("the run that this node belongs to was stopped")
             )
+        for agent in self._agents.values():
+            desk().recall(agent)
 
     def _withdraw(self, asked: _Asked, error: BaseException) -> None:
         if asked.carrier is not None:
@@ -185,6 +229,7 @@ class Relay:
             self._withdraw(self._asked.pop(key), DeferredError("its process is gone"))
         for key in [key for key in self._lent if key[0] is worker]:
             del self._lent[key]
+        self._agents.pop(worker, None)
         desk().lose(worker.name)
 
     def count_blocked(self) -> int:
@@ -207,6 +252,10 @@ class Relay:
         asked = self._asked.pop((worker, ticket), None)
         if asked is None:  # the worker is gone; what it would have got goes with it
             return
+        self._send(worker)
+        if answer is AGAIN:
+            worker.send("again", ticket)
+            return
         value, error = answer
         if error is None and asked.verb in _ITEMS:
             try:
@@ -223,8 +272,8 @@ class Relay:
     def _for_worker(
         self, worker: WorkerProcess, ticket: int, asked: _Asked, item: Any
     ) -> tuple[Any, ...]:
-        if isinstance(item, Carried):
-            return "bytes", item.data
+        if _can_go_ahead(item):
+            return _sent(item)
         if isinstance(item, Placed):
             self._lent[worker, ticket] = item
             return "place", ticket, item.identity, item.key, item.place
@@ -252,10 +301,20 @@ class Relay:
         """Tell workers what to let go of, and remove files."""
         while self._released:
             worker, key, place = self._released.popleft()
+            worker.kept -= 1
             worker.send("let go", (key,))
             if place[0] == "file":
                 with contextlib.suppress(OSError):
                     os.unlink(place[1])
+
+
+def _can_go_ahead(item: Any) -> bool:
+    """Return whether it is small, and travels without a word of the user's."""
+    return type(item) is Carried or (type(item) is Here and is_atom(item.value))
+
+
+def _sent(item: Any) -> tuple[Any, ...]:
+    return ("bytes", item.data) if type(item) is Carried else ("atom", item.value)
 
 
 _TOO_MANY = (

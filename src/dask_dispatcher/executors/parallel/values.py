@@ -64,10 +64,14 @@ class Copy:
         self.key = key
         self.place = place
         self._release = release
+        if worker is not None:
+            worker.kept += 1
 
     def give_up(self) -> None:
         """Leave the value to another `Copy` of the same place."""
         self._release = _nothing
+        if self.worker is not None:
+            self.worker.kept -= 1
 
     def __del__(self) -> None:
         self._release(self)

@@ -160,6 +160,10 @@ class Worker:
             self._answer(message[1])
         elif kind == "answer":
             self._link.hear(*message[1:])
+        elif kind == "ahead":
+            self._link.receive(*message[1:])
+        elif kind == "again":
+            self._link.hear_again(message[1])
         elif kind == "let go":
             self._link.let_go(message[1])
         elif kind == "free":
