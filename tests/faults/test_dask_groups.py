@@ -247,6 +247,41 @@ def test_inputs_that_are_lost_are_computed_again_for_another_run(cluster, starts
     assert starts_log.counts() == {"source": 2}
 
 
+def test_dask_computes_nothing_of_ours_again_by_itself(make_cluster, starts_log):
+    """Not even on a worker that lives, when the only copy of its result has gone elsewhere and is lost."""
+    cluster = make_cluster(workers=2, env=NO_MEMORY_MANAGER)  # which moves and drops copies, too
+    maker, other = cluster.workers
+    record = starts_log.record
+    node = op(lambda: record("node") or [7] * LARGE, workers=maker.name)()
+    with (
+        DaskExecutor(cluster.address) as executor,
+        distributed.Client(cluster.address, set_as_default=False) as client,
+    ):
+        (result,) = executor.run([node])
+        future = result.unwrap()
+        key = future._state.values[future._number].future.key
+        copied = client.submit(type, distributed.Future(key, client), workers=[other.address])
+        copied.result(BOUND)
+        client.run_on_scheduler(drop_copy, maker.address, key)
+        eventually(lambda: client.run_on_scheduler(holders, key) == [other.address])
+        other.kill()
+        eventually(lambda: client.run_on_scheduler(holders, key) == [maker.address])
+        assert starts_log.counts() == {"node": 1}
+        assert future.fetch(BOUND) == [7] * LARGE
+    assert starts_log.counts() == {"node": 2}
+
+
+NO_MEMORY_MANAGER = {"DASK_DISTRIBUTED__SCHEDULER__ACTIVE_MEMORY_MANAGER__START": "False"}
+
+
+def drop_copy(address, key, dask_scheduler):
+    dask_scheduler.request_remove_replicas(address, [key], stimulus_id="test")
+
+
+def holders(key, dask_scheduler):
+    return [worker.address for worker in dask_scheduler.tasks[key].who_has]
+
+
 def test_a_killed_worker_costs_only_what_it_had(cluster, starts_log, gate):
     record, passing = starts_log.record, gate.passing
     step = op(lambda n: record(n) or n)

@@ -182,6 +182,19 @@ def test_a_value_that_is_lost_while_it_is_asked_for(cluster):
     assert run.fetch(cluster, 0) == ["computed again"]
 
 
+def test_a_value_whose_group_dask_has_run_again_in_vain(cluster):
+    run = Run(1)
+    lost = cluster.hold(run, 0, "key", "value", inside=0)
+    cluster.answers = [{"status": "OK", "data": {"key": Kept()}}] * 2
+
+    def collect(keys):
+        lost.is_lost = len(cluster.asked) == 1  # which is heard of after the second answer
+        return Cluster.collect(cluster, keys)
+
+    cluster.collect = collect
+    assert run.fetch(cluster, 0) == ["computed again"]
+
+
 def test_a_node_that_fails_when_it_is_computed_again(cluster):
     run = Run(1)
     cluster.hold(run, 0, "key", "value").is_lost = True

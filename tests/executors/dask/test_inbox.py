@@ -155,10 +155,11 @@ def test_what_is_given_back_is_ready_again_and_so_is_what_misses_an_input():
     assert desk.group.left() == []
 
 
-def test_what_should_have_been_said_and_was_not_is_ready_again():
+def test_what_was_begun_and_left_counts_as_lost():
     desk = Desk()
-    desk.say(atoms={0: 0})
+    desk.say(atoms={0: 0}, back=[1])
     assert desk.states == [DONE, READY, READY]
+    assert desk.schedule.losses == {2: 1}
 
 
 def test_failures_are_the_engines_to_judge():
@@ -179,6 +180,7 @@ def test_a_group_that_takes_long_says_what_is_under_way():
     assert desk.calls == [("started", 1, ADDRESS)]  # once; 0 is done and was not under way
     desk.say(atoms={1: 1})
     assert desk.states == [DONE, DONE, READY]
+    assert desk.schedule.losses == {}
 
 
 def test_observers_learn_where_nodes_ran():
@@ -192,8 +194,9 @@ def test_of_a_run_that_was_reset_nothing_is_kept():
     desk = Desk(2)
     desk.state.defunct = "it was reset"
     desk.say(atoms={0: 0}, large=[(1, 5_000)])
-    desk.end("finished")
     assert desk.state.values == [None, None]
+    assert desk.calls == [("remove",)]
+    assert desk.schedule.losses == {}
 
 
 # A report that is too long for a message

@@ -124,8 +124,7 @@ class _Fetch:
                 answer = self._answer(pending)
                 if answer is not None:
                     if answer["status"] == "OK":
-                        _put(values, answer["data"])
-                        return True
+                        return _put(values, answer["data"])
                     pending = None  # a holder has just gone, of which we hear sooner or later
                 self._check_time()
         finally:
@@ -203,11 +202,16 @@ class _Fetch:
             raise TimeoutError(f"the value did not arrive within {self._timeout} s")
 
 
-def _put(values: list[Any], data: dict[Any, Any]) -> None:
+def _put(values: list[Any], data: dict[Any, Any]) -> bool:
+    """Take values out of the results of groups; return whether all were there.
+
+    Dask may have run a group again whose result was lost: its nodes were not, and we are about to hear.
+    """
     for value in values:
         if type(value) is Held and not value.is_open:
             found = data[value.future.key]
-            value.box = found.boxes[value.number] if isinstance(found, Kept) else found
+            value.box = found.boxes.get(value.number) if isinstance(found, Kept) else found
+    return all(value.is_open for value in values if type(value) is Held)
 
 
 def _opened(value: Any, state: RunState, number: int) -> Any:

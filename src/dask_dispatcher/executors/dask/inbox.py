@@ -54,14 +54,16 @@ class Inbox:
 
     def _close(self, group: Group) -> None:
         self._engine.remove(group)
+        if group.job.state.defunct is not None:
+            return
         self._put(group)
-        self._give_back(group, group.left())  # of which there should be none
+        if left := group.left():  # begun, and left there: Dask had told the worker to
+            reason = f"{group.member.address} was told to give it up"
+            group.job.state.lost(left, [], group.member.address, reason)
 
     def _put(self, group: Group) -> None:
         """Note where large values are: only now does Dask know of them, and look after them."""
         job, kept = group.job, group.kept
-        if job.state.defunct is not None:
-            return
         for number, (size, *small) in kept.items():
             job.state.values[number] = self._engine.holdings.add(group, number, size, *small)
             if size:

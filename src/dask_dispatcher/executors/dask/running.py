@@ -101,6 +101,8 @@ class Runner:
         self._stay()
         if self._current[0] >= 0:  # a call that nobody waits for goes on
             helper(fresh=True)
+        if self._kept.boxes:
+            _note_left(self._parcel.group)
         return self._kept
 
     def _stay(self) -> None:
@@ -173,8 +175,9 @@ class Runner:
             values[number] = Lazy(functools.partial(load, *dumped))
         for number, position, inside in self._parcel.parts:
             found = self._dependencies[position]
-            box: Box = found.boxes[inside] if isinstance(found, Kept) else found
-            values[number] = Lazy(box.open, box.travelled)
+            box: Box | None = found.boxes.get(inside) if isinstance(found, Kept) else found
+            if box is not None:  # else it is lost, of which the program hears as well
+                values[number] = Lazy(box.open, box.travelled)
         return values
 
     def _keep(
@@ -332,27 +335,39 @@ def _raising(error: Exception) -> Callable[..., Any]:
     return function
 
 
-# Groups that the program has thought better of
+# Groups that may not begin: the program has thought better of them, or they have been here before. Dask
+# runs a task again when its result was moved and then lost; here that is the program's to decide.
 
 _marks: dict[str, bool] = {}  # by name: whether it was revoked before it began
-_marks_lock = threading.Lock()  # guards _marks
+_left: dict[str, None] = {}  # names of those whose values stayed here
+_marks_lock = threading.Lock()  # guards _marks and _left
 _MOST_MARKS = 10_000
+_MOST_LEFT = 100_000
 
 
 def _begin(group: str) -> bool:
     """Note that a group begins; return whether it may."""
     with _marks_lock:
-        if _marks.pop(group, False):
+        if group in _marks or group in _left:
             return False
-        _marks[group] = False
-        if len(_marks) > _MOST_MARKS:
-            del _marks[next(iter(_marks))]
+        _add(_marks, group, False, _MOST_MARKS)
         return True
+
+
+def _note_left(group: str) -> None:
+    with _marks_lock:
+        _add(_left, group, None, _MOST_LEFT)
+
+
+def _add(names: dict[str, Any], name: str, mark: Any, most: int) -> None:
+    names[name] = mark
+    if len(names) > most:
+        del names[next(iter(names))]
 
 
 def revoke(groups: list[str]) -> list[str]:
     """Keep groups from beginning; return those that had not."""
     with _marks_lock:
-        found = [group for group in groups if group not in _marks]
+        found = [group for group in groups if group not in _marks and group not in _left]
         _marks.update(dict.fromkeys(found, True))
     return found
