@@ -13,8 +13,13 @@ A part, or a quick run, is printed and not written, unless `--out` says where.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
+
+# Before numpy is loaded: one thread a call, as Dask asks for and gives its own workers; two on a
+# busy machine take from once to ten times as long.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 # For `python -m benchmarks.run`, which starts in the folder above.
 sys.path.insert(0, str(Path(__file__).resolve().parent))

@@ -41,9 +41,11 @@ _EVERYWHERE = {
 }
 _TARGET = "stores into an object of the test's process; what travels there is a copy"
 _LOCK = "a lock of threads cannot travel; Dask's own SerializableLock can"
-_CLOSURE = "a closure is watched, which has travelled"
+_CLOSURE = "watches what its tasks change in a closure or an object; they change a copy"
 _ELSEWHERE = {
     **_EVERYWHERE,
+    r"test_graph_manipulation.py::test_(checkpoint|wait_on|bind)": _CLOSURE,
+    r"test_ufunc.py::test_frompyfunc$": "the `outer` of a ufunc cannot be pickled",
     r"::test_traverse_false$": "takes a Delayed to be the very same object",
     r"::test_store(_regions|_compute_false|_delayed_target)?$": _TARGET,
     r"::test_memmap$": _TARGET,
@@ -57,10 +59,15 @@ _ELSEWHERE = {
     r"::test_repartition_partition_size_complex_dtypes$": "takes arrays to be the very same objects",
     r"::test_to_delayed_optimize_graph$": _CLOSURE,
 }
+_WARNING = "a task's warning stays in the process it came up in"
 _IN_OTHER_PROCESSES = {
     **_ELSEWHERE,
-    r"::test_take_npartitions_warn$": "a task's warning stays in the process it came up in",
-    r"::test_files_per_partition$": "a task's warning stays in the process it came up in",
+    r"::test_take_npartitions_warn$": _WARNING,
+    r"::test_files_per_partition$": _WARNING,
+    r"::test_array_cumreduction_axis\[blelloch-None-.*cumprod\]": _WARNING,
+    r"::test_average_raises$": _WARNING,
+    r"::test_full_detects_da_dtype$": _WARNING,
+    r"::test_process_initializer\[": "sets a variable of the test's process for its tasks",
 }
 EXCLUDED: Mapping[str, Mapping[str, str]] = {
     "async": _EVERYWHERE,

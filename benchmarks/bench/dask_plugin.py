@@ -7,6 +7,7 @@ the one under test. What a test sets or starts itself stays.
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -129,6 +130,8 @@ class Suite:
         self._note: dict[str, Any] = {}
 
     def pytest_sessionstart(self) -> None:
+        # A shell's background jobs ignore it; a test of Dask's sends it to itself.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         if self._under in EXECUTORS:
             executor = self._stack.enter_context(EXECUTORS[self._under]())
             self._count_runs(executor)

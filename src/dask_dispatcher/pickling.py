@@ -10,18 +10,19 @@ them, travels as what it repeats: numpy would write out every element.
 
 from __future__ import annotations
 
+import copyreg
 import io
 import sys
-from collections import ChainMap
 from collections.abc import Callable
 from types import CodeType
-from typing import IO, Any, ClassVar
+from typing import IO, Any
 
 import cloudpickle
 
 __all__ = ["Pickler", "dumps"]
 
 _TABLE = cloudpickle.Pickler.dispatch_table
+_CLOUDPICKLES = _TABLE.maps[0]  # the others are copyreg's
 
 
 def _with_file(code: CodeType) -> tuple[Any, ...]:
@@ -53,11 +54,11 @@ _OWN: dict[type, Callable[[Any], tuple[Any, ...]]] = {CodeType: _with_file}
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """Cloudpickle's pickler, but for the file names of code and arrays that repeat themselves."""
 
-    dispatch_table: ClassVar[ChainMap[Any, Any]] = ChainMap(_OWN, _TABLE)
-
     def __init__(self, file: IO[bytes], **options: Any) -> None:
         if (numpy := sys.modules.get("numpy")) is not None and hasattr(numpy, "ndarray"):
             _OWN[numpy.ndarray] = _compact
+        # As one dict: every object of a type that is not there would cost two misses of a ChainMap.
+        self.dispatch_table = {**copyreg.dispatch_table, **_CLOUDPICKLES, **_OWN}
         super().__init__(file, **options)
 
 

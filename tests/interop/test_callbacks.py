@@ -71,7 +71,7 @@ def test_all_calls_in_order(local):
 
 def test_tasks_elsewhere_are_told_of_without_their_values(shared_cluster):
     with DaskExecutor(shared_cluster.address) as executor, Recorder() as recorder:
-        executor.get(GRAPH, ["y", "z"])
+        executor.get(GRAPH, "z")
     assert recorder.calls[2:] == [
         *(("pretask", "y"), ("posttask", "y", None)),
         *(("pretask", "z"), ("posttask", "z", None)),
@@ -137,7 +137,7 @@ def test_values_that_a_callback_puts_into_the_graph_are_used(local):
 def test_progress_bar(executor):
     out = io.StringIO()
     with ProgressBar(out=out):
-        executor.get(GRAPH, ["y", "z"])
+        executor.get(GRAPH, "z")
     assert "100% Completed" in out.getvalue()
 
 

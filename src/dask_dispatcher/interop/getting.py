@@ -40,12 +40,12 @@ def get(executor: Executor, dsk: Any, keys: Any, *, callbacks: Any = None, **opt
     """Return the values of keys of a Dask graph; see `Executor.get`."""
     graph = _Graph(dsk, options)
     wanted = list(flatten([keys]))
-    if not executor.in_process:
-        graph.tasks = fuse_chains(graph.tasks, wanted, graph.options)
     with local_callbacks(callbacks) as active:
-        if active:
+        if active:  # they are to be told of each task
             values = _compute_traced(executor, graph, wanted, active)
         else:
+            if not executor.in_process:
+                graph.tasks = fuse_chains(graph.tasks, wanted, graph.options)
             values = _compute(executor, graph.nodes(wanted), wanted)
     return _shaped(keys, dict(zip(wanted, values, strict=True)))
 
