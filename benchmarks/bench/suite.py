@@ -13,7 +13,7 @@ from contextlib import ExitStack, redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import dask_graphs, parallel_targets, probes, report, targets
+from bench import dask_graphs, parallel_targets, probes, report, streams, targets
 from bench.cluster import stock_cluster
 from bench.engines import CLUSTER, LOCAL, OBSERVED, PROCESSES, Engine
 from bench.instances import load_instance
@@ -150,6 +150,7 @@ def measure_all(plan: Plan) -> Page:
         on_processes,
         on_cluster,
         on_collections,
+        on_streams,
         replaying,
     ):
         section(plan, page)
@@ -278,6 +279,25 @@ def on_collections(plan: Plan, page: Page) -> None:
             found.append(compare(graph, graph.nodes, engines, plan.rounds))
     page.add("Graphs of Dask's collections", report.milliseconds_table(found))
     page.rows += targets.collection_rows(found)
+
+
+def on_streams(plan: Plan, page: Page) -> None:
+    """Channels between nodes beside the peers' queues, and a large array between workers."""
+    if not plan.has("channels"):
+        return
+    _say("channels")
+    with ExitStack() as stack:
+        address = stack.enter_context(stock_cluster(WORKERS)) if plan.takes("dask") else ""
+        opened, absent = streams.open_streams(stack, address, plan.takes)
+        found = streams.measure_streams(opened, plan.rounds, plan.share)
+    parts = [streams.stream_table(found), *absent]
+    page.rows += streams.stream_rows(found)
+    if plan.takes("parallel"):
+        megabytes = max(1, round(streams.MEGABYTES * plan.share))
+        arrays = streams.measure_arrays(plan.rounds, megabytes)
+        parts.append(streams.array_table(arrays, megabytes))
+        page.rows += streams.array_rows(arrays, megabytes)
+    page.add("Channels", *parts)
 
 
 def replaying(plan: Plan, page: Page) -> None:

@@ -15,6 +15,7 @@ lets them go; another worker comes for them at this worker's own server.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import itertools
 import pickle
 import threading
@@ -200,7 +201,7 @@ class GroupLink:
         while True:
             try:
                 return _opened(coming.result(_LOOK), address)
-            except TimeoutError:
+            except concurrent.futures.TimeoutError:  # another class, before Python 3.11
                 pass
             except OSError as error:
                 raise _lost(address) from error
