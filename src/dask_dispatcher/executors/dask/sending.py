@@ -162,6 +162,8 @@ class Sender:
                 key=(name, 0),
                 pure=False,
                 workers=None if place is None else [place],
+                # Or its worker would run first what was sent last, of all sent within 100 ms.
+                fifo_timeout=0,
                 resources=dict(options.resources) if options and options.resources else None,
                 priority=options.priority if options else 0,
             )
