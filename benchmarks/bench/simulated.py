@@ -200,10 +200,10 @@ class Worker:
             number, target, *_ = todo.popleft()
             before = elapsed
             elapsed += self._cluster.seconds[number] + self._world.model.worker_node
-            if before < running.BUDGET < elapsed:
+            if before < task.parcel.budget < elapsed:
                 back = [entry[0] for entry in todo]
                 todo.clear()
-                self._report(start + running.BUDGET, task, box, back, under_way=[number])
+                self._report(start + task.parcel.budget, task, box, back, under_way=[number])
             size = self._cluster.sizes[number]
             if size > SMALL:
                 kept += size
@@ -244,6 +244,7 @@ class Worker:
             "back": back,
             "under_way": list(under_way),
             "is_final": not under_way,
+            "is_late": bool(under_way),
             "waits": False,
         }
         self._world.at(when, lambda: self._cluster.tell(task.parcel.topic, message))
@@ -294,10 +295,13 @@ class SimulatedConnection:
     # What the engine asks
 
     def identity(self) -> concurrent.futures.Future[dict[str, Any]]:
-        told = {
-            address: {"nthreads": 1, "status": "running", "name": address, "resources": {}}
-            for address in self.workers
+        common = {
+            "nthreads": 1,
+            "status": "running",
+            "resources": {},
+            "metrics": {"bandwidth": {"total": self.world.model.bytes_a_second}},
         }
+        told = {address: {"name": address, **common} for address in self.workers}
         return self._answer(lambda: {"id": "sim", "workers": told})
 
     def collect(self, keys: list[Any]) -> concurrent.futures.Future[dict[str, Any]]:

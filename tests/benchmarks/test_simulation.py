@@ -66,7 +66,7 @@ def test_what_takes_too_long_is_given_back() -> None:
     outcome = Simulation(1).run(calls([seconds] * 4))
     assert outcome.counts["work"] == pytest.approx(4 * (seconds + MODEL.worker_node))
     assert outcome.counts["tasks"] > 1
-    assert outcome.counts["reports"] > outcome.counts["tasks"]
+    assert outcome.counts["reports"] >= outcome.counts["tasks"]
 
 
 def test_large_values_stay_where_they_are() -> None:

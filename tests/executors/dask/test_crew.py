@@ -1,11 +1,13 @@
 """The workers as the engine sees them, and which of them is given something next."""
 
+import time
 from types import SimpleNamespace
 
 import pytest
 
+from dask_dispatcher.executors.dask.batches import Batch
 from dask_dispatcher.executors.dask.crew import Crew
-from dask_dispatcher.executors.dask.job import Batch
+from dask_dispatcher.executors.dask.members import Member
 from dask_dispatcher.options import Options
 
 
@@ -20,14 +22,24 @@ def crew():
     return crew
 
 
-def give(member, seconds=0.02, name=None, **more):
+def give(member, seconds=0.02, name=None, inputs=None, **more):
     """Give a member a group, as far as a crew looks at it."""
-    name = name or f"group-{len(member.groups)}"
     group = SimpleNamespace(
-        name=name, batch=Batch([1], seconds, **more), is_long=False, is_waiting=False
+        name=name or f"group-{len(member.groups)}",
+        batch=Batch([1], seconds, **more),
+        inputs=inputs or {},
+        is_bound=False,
+        is_long=False,
+        is_waiting=False,
+        has_begun=False,
     )
     member.add(group)
     return group
+
+
+def turn_out_long(member, group):
+    group.is_long = group.has_begun = True
+    member.changed()
 
 
 def test_workers_come_and_go(crew):
@@ -36,6 +48,9 @@ def test_workers_come_and_go(crew):
     assert gone is a
     assert list(crew.members) == ["b", "c"]
     assert crew.threads == 4
+    given = SimpleNamespace(name="late", batch=Batch([1], 0.0))
+    a.remove(given)  # what is heard of it now makes it no member again
+    assert crew.with_room() is not a
 
 
 def test_a_worker_that_is_paused_or_leaves_is_given_nothing(crew):
@@ -61,9 +76,9 @@ def test_idle_threads_come_first_and_then_who_is_done_first(crew):
 def test_a_worker_has_a_few_hops_of_work_at_most(crew):
     crew.update({"a": told()})
     a = crew.members["a"]
-    for number in range(4):
+    for number in range(3):
         assert crew.with_room() is a, number
-        give(a, seconds=0.018)
+        give(a, seconds=0.025)
     assert crew.with_room() is None
     assert 0.0 < crew.next_room() < 0.1
     for group in list(a.groups.values()):
@@ -80,11 +95,19 @@ def test_many_short_groups_do_not_pile_up(crew):
     assert 2 <= len(a.groups) <= 10
 
 
-@pytest.mark.parametrize("unsure", [{"is_known": False}, {"is_alone": True}])
-def test_nothing_waits_behind_what_may_take_any_time(crew, unsure):
+def test_one_group_waits_behind_what_is_unknown(crew):
     crew.update({"a": told()})
     a = crew.members["a"]
-    group = give(a, seconds=0.001, **unsure)
+    give(a, seconds=0.001, is_known=False)
+    assert crew.with_room() is a
+    give(a, seconds=0.001)
+    assert crew.with_room() is None
+
+
+def test_nothing_waits_behind_what_may_take_its_worker_along(crew):
+    crew.update({"a": told()})
+    a = crew.members["a"]
+    group = give(a, seconds=0.001, is_alone=True)
     assert crew.with_room() is None
     assert crew.empty() is None
     a.remove(group)
@@ -94,10 +117,70 @@ def test_nothing_waits_behind_what_may_take_any_time(crew, unsure):
 def test_nothing_waits_behind_what_turned_out_long(crew):
     crew.update({"a": told(nthreads=2)})
     a = crew.members["a"]
-    give(a, seconds=0.001, name="first").is_long = True
+    turn_out_long(a, give(a, seconds=0.001, name="first"))
     assert crew.with_room(idle=True) is a
-    give(a, seconds=0.001, name="second").is_long = True
+    turn_out_long(a, give(a, seconds=0.001, name="second"))
     assert crew.with_room() is None
+    assert a.is_stuck
+
+
+def test_a_worker_that_others_keep_busy_is_tried_again_later(crew, monkeypatch):
+    crew.update({"a": told()})
+    a = crew.members["a"]
+    a.shut()
+    assert crew.with_room() is None
+    assert 0.0 < crew.next_room() <= 0.5
+    later = time.monotonic() + 10
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert crew.with_room(idle=True) is a
+
+
+def test_what_waits_longest_is_taken_back_for_a_worker_with_nothing_to_do(crew):
+    a, b = crew.members.values()
+    give(a, seconds=0.1)
+    assert crew.spare(b) is None  # it has begun
+    first, last = give(a, seconds=0.1), give(a, seconds=0.1)
+    assert crew.spare(b) is last
+    a.is_asked = True
+    assert crew.spare(b) is None
+    a.is_asked = False
+    last.has_begun = True
+    assert crew.spare(b) is None
+    a.remove(last)
+    assert crew.spare(b) is first
+
+
+def test_what_would_have_to_be_moved_is_taken_back_only_if_that_is_worth_it(crew):
+    a, b = crew.members.values()
+    give(a, seconds=0.1)
+    group = give(a, seconds=0.1, inputs={"a": 50_000_000})
+    assert crew.spare(b) is None
+    crew.update({"a": told(), "b": told(metrics={"bandwidth": {"total": 1e9}})})
+    assert crew.spare(b) is group
+
+
+def test_a_group_that_is_not_worth_a_hop_waits_where_it_is(crew):
+    a, b = crew.members.values()
+    give(a, seconds=0.005)
+    waiting = give(a, seconds=0.1)
+    assert crew.spare(b) is None
+    turn_out_long(a, next(iter(a.groups.values())))
+    assert crew.spare(b) is waiting
+
+
+def test_the_choice_among_a_thousand_workers_looks_at_few(monkeypatch):
+    crew = Crew()
+    crew.update({f"w{n}": told() for n in range(1000)})
+    for member in list(crew.members.values())[:-1]:
+        give(member, seconds=10.0)
+    looks = []
+    order = Member.order
+    monkeypatch.setattr(Member, "order", lambda self: looks.append(self) or order(self))
+    for _ in range(100):
+        member = crew.with_room()
+        assert member is crew.members["w999"]
+        member.remove(give(member))
+    assert len(looks) <= 300
 
 
 def test_coroutines_occupy_no_thread(crew):

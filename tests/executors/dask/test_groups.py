@@ -2,14 +2,14 @@
 
 from types import SimpleNamespace
 
+from dask_dispatcher.executors.dask.batches import Batch
 from dask_dispatcher.executors.dask.groups import Group
-from dask_dispatcher.executors.dask.job import Batch
 from dask_dispatcher.executors.dask.sending import Sent
 
 
 def group(*numbers):
     sent = Sent("name", SimpleNamespace(), list(numbers), {"other"}, [])
-    return Group(SimpleNamespace(), sent, Batch(list(numbers), 0.1), SimpleNamespace())
+    return Group(SimpleNamespace(), sent, Batch(list(numbers), 0.1), SimpleNamespace(), {})
 
 
 def test_all_nodes_are_pending_at_first():

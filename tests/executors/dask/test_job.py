@@ -90,13 +90,14 @@ def test_nothing_goes_together_with_an_unknown_node_that_it_waits_for(runs):
     assert job.next_light() is None
 
 
-def test_groups_are_as_large_as_their_cost_allows(runs):
+@pytest.mark.parametrize(("nodes", "size"), [(1000, 100), (200, 50), (100, 25), (60, 25), (40, 20)])
+def test_groups_are_as_large_as_their_cost_and_what_is_ready_allow(runs, nodes, size):
     runs.know(tiny, 0.001)
-    job = runs.job([op(tiny)(n) for n in range(1000)])
+    job = runs.job([op(tiny)(n) for n in range(nodes)])
     job.fill(2)
     batch = job.next_light()
-    assert len(batch.numbers) == 25
-    assert batch.seconds == pytest.approx(0.025)
+    assert len(batch.numbers) == size
+    assert batch.seconds == pytest.approx(size / 1000)
     assert batch.is_known
 
 
@@ -140,12 +141,12 @@ def test_heavy_nodes_go_alone_and_what_waits_for_them_stays(runs):
 
 def test_a_function_that_gives_large_values_goes_alone(runs):
     runs.know(tiny, 1e-6)
-    nodes = [op(tiny)(n) for n in range(3)]
+    nodes = [op(tiny)(n) for n in range(6)]
     job = runs.job(nodes)
     job.note_size(0, 10_000_000)
     job.fill(1)
     assert job.next_light() is None
-    assert len(job.heavy) == 2  # at first but a few are taken
+    assert len(job.heavy) == 4  # at first but a few are taken
 
 
 def test_what_is_learned_is_kept_for_the_next_run(runs):
@@ -154,7 +155,7 @@ def test_what_is_learned_is_kept_for_the_next_run(runs):
     batch = job.next_probe()
     job.packer.pack(batch.numbers)
     job.note_costs([(len(BUILT_IN), 2, 0.2)])
-    assert job.seconds(1) == pytest.approx(0.1)
+    assert job.estimates.seconds(1) == pytest.approx(0.1)
     again = runs.job([op(slow)(3)])
     again.fill(1)
     assert again.next_of(again.heavy).seconds == pytest.approx(0.1)
@@ -261,3 +262,13 @@ def test_the_nodes_of_a_client_go_one_by_one(runs):
     job.fill(2)
     assert len(job.heavy) == 2
     assert job.next_light() is None
+
+
+def test_light_nodes_make_a_group_though_heavy_ones_come_first(runs):
+    runs.know(slow, 0.05)
+    runs.know(tiny, 0.001)
+    heavy = [op(slow)(n) for n in range(3)]
+    job = runs.job([*heavy, *(op(tiny)(n) for n in range(100))])
+    job.fill(2)
+    assert len(job.heavy) == 3
+    assert len(job.next_light().numbers) > 20

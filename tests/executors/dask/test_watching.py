@@ -8,6 +8,7 @@ import pytest
 from dask_dispatcher import NoWorkersError
 from dask_dispatcher.executors.dask import watching
 from dask_dispatcher.executors.dask.crew import Crew
+from dask_dispatcher.executors.dask.reclaiming import Reclaimer
 from dask_dispatcher.executors.dask.watching import Watch
 
 
@@ -17,6 +18,7 @@ class Engine:
     def __init__(self):
         self.states, self.jobs, self.crew = ["state"], [], Crew()
         self.calls = []
+        self.reclaimer = Reclaimer(self)
         self.answer = concurrent.futures.Future()
         self.connection = SimpleNamespace(
             is_alive=True, address="tcp://s:1", client=None, identity=lambda: self.answer

@@ -3,110 +3,32 @@
 Each group is bound to a worker that is chosen here: where its inputs are, or where it begins
 soonest. So a group can never run twice without our knowing, and nothing of ours waits on the
 scheduler or behind a busy worker but what fills the time of a hop. The backlog stays with us.
+
+Members are in a heap by when they have room, so that the choice costs the same on 2 workers as on
+1,000. Whatever changes with a member puts it there once more; older entries of it are passed over.
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...options import Options
 from .groups import Group
+from .members import Member
 from .placing import fits
 
-__all__ = ["Crew", "Member"]
+__all__ = ["Crew"]
 
-_DEPTH = 0.06  # seconds of work that a thread may have before it: what a few hops take
-_MOST = 4  # groups a thread, however short
 _MOST_BOUND = 100  # groups that wait on one worker for its resources
-_SHUT = 1.0  # seconds until a worker that others keep busy is tried again
-_BYTES_A_SECOND = 2e8  # from one worker's memory to another's
 _MOVE = 0.01  # seconds that a move takes at least
+_WORTH = 0.015  # seconds that a group must have to wait before it is taken elsewhere: some hops
 
-
-class Member:
-    """A worker.
-
-    Parameters
-    ----------
-    address : str
-    told : mapping
-        What the scheduler says of it.
-
-    Attributes
-    ----------
-    groups : dict of str to Group
-        Under way on it.
-    is_shut : bool
-        Somebody else keeps it busy: what was sent to it did not begin, and was taken back.
-    """
-
-    def __init__(self, address: str, told: Mapping[str, Any]) -> None:
-        self.address = address
-        self.groups: dict[str, Group] = {}
-        self._shut_until = 0.0
-        self._until = 0.0  # when all that it was given will have ended, as far as we know
-        self.update(told)
-
-    def update(self, told: Mapping[str, Any]) -> None:
-        """Take note of what the scheduler says of it now."""
-        self.told = told
-        self.threads = int(told.get("nthreads", 1))
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it takes tasks: it is neither paused nor about to leave."""
-        return bool(self.told.get("status", "running") == "running")
-
-    @property
-    def is_shut(self) -> bool:
-        return time.monotonic() < self._shut_until
-
-    def shut(self) -> None:
-        """Note that it is kept busy; it is tried again after a while."""
-        self._shut_until = time.monotonic() + _SHUT
-
-    def add(self, group: Group) -> None:
-        """Note that a group was sent to it."""
-        self.groups[group.name] = group
-        self._until = max(time.monotonic(), self._until) + group.batch.seconds / self.threads
-
-    def remove(self, group: Group) -> None:
-        """Note that a group has ended."""
-        self.groups.pop(group.name, None)
-        left = sum(other.batch.seconds for other in self.groups.values())
-        self._until = min(self._until, time.monotonic() + left / self.threads)
-
-    def load(self, now: float) -> float:
-        """Return the seconds until it has nothing more to do."""
-        return max(0.0, self._until - now)
-
-    def idle_threads(self) -> int:
-        """Return how many of its threads have nothing before them."""
-        if not self.is_running or self.is_shut or any(g.batch.is_alone for g in self._busy()):
-            return 0
-        return self.threads - len(self._busy())
-
-    def has_room(self, now: float) -> bool:
-        """Return whether a group of known cost would begin soon enough there."""
-        if self.idle_threads() > 0:
-            return True
-        busy = self._busy()
-        free = self.threads - sum(group.is_long for group in busy)
-        if free <= 0 or self.is_shut or not self.is_running:
-            return False
-        if any(group.batch.is_alone or not group.batch.is_known for group in busy):
-            return False
-        return len(busy) < _MOST * free and self.load(now) < _DEPTH
-
-    def _busy(self) -> list[Group]:
-        groups = self.groups.values()
-        return [group for group in groups if not (group.batch.is_async or group.is_waiting)]
-
-    def count(self) -> int:
-        """Return how many groups it has that do not wait for a deferred reference."""
-        return sum(not group.is_waiting for group in self.groups.values())
+_Entry = tuple[tuple[float, float, float], int, Member]
 
 
 class Crew:
@@ -114,23 +36,38 @@ class Crew:
 
     def __init__(self) -> None:
         self.members: dict[str, Member] = {}
+        self.threads = 1
+        """How many threads those have together that take tasks; 1 if there are none."""
+        self._heap: list[_Entry] = []
+        self._entries: dict[Member, int] = {}  # the serial number of the one that counts
+        self._serial = itertools.count()
+        self._with_waiting: dict[Member, None] = {}  # those with groups that have not begun
 
     def update(self, workers: Mapping[str, Mapping[str, Any]]) -> list[Member]:
         """Take note of the workers there are now; return those that are gone."""
         gone = [member for address, member in self.members.items() if address not in workers]
         for member in gone:
-            del self.members[member.address]
+            self.remove(member.address)
         for address, told in workers.items():
             if address in self.members:
                 self.members[address].update(told)
             else:
-                self.members[address] = Member(address, told)
+                member = self.members[address] = Member(address, told, self._changed)
+                member.changed()
+        self._count_threads()
         return gone
 
-    @property
-    def threads(self) -> int:
-        """How many threads they have together."""
-        return sum(member.threads for member in self._running()) or 1
+    def remove(self, address: str) -> Member | None:
+        """Forget a worker that is gone; return it."""
+        member = self.members.pop(address, None)
+        if member is not None:
+            self._entries.pop(member, None)
+            self._with_waiting.pop(member, None)
+            self._count_threads()
+        return member
+
+    def _count_threads(self) -> None:
+        self.threads = sum(member.threads for member in self._running()) or 1
 
     @property
     def is_running(self) -> bool:
@@ -139,6 +76,33 @@ class Crew:
 
     def _running(self) -> Iterable[Member]:
         return (member for member in self.members.values() if member.is_running)
+
+    # Who begins something soonest
+
+    def _changed(self, member: Member) -> None:
+        if self.members.get(member.address) is not member:
+            return
+        if member.waiting:
+            self._with_waiting[member] = None
+        else:
+            self._with_waiting.pop(member, None)
+        serial = next(self._serial)
+        self._entries[member] = serial
+        if member.opens_at < math.inf:
+            heapq.heappush(self._heap, (member.order(), serial, member))
+        if len(self._heap) > 4 * len(self._entries) + 16:
+            self._heap = [entry for entry in self._heap if self._counts(entry)]
+            heapq.heapify(self._heap)
+
+    def _counts(self, entry: _Entry) -> bool:
+        _, serial, member = entry
+        return self._entries.get(member) == serial
+
+    def _first(self) -> Member | None:
+        """Return the member that has room before all others; None if none of them will."""
+        while self._heap and not self._counts(self._heap[0]):
+            heapq.heappop(self._heap)
+        return self._heap[0][-1] if self._heap else None
 
     def with_room(self, *, idle: bool = False) -> Member | None:
         """Return the worker on which a group begins soonest; None if all have enough to do.
@@ -149,28 +113,34 @@ class Crew:
             It must have a thread with nothing to do.
         """
         now = time.monotonic()
-        if idle:
-            return self._least(now, lambda member: member.idle_threads() > 0)
-        return self._least(now, lambda member: member.has_room(now))
+        first = self._first()
+        while first is not None and first.is_to_be_tried(now):
+            first.changed()
+            first = self._first()
+        if first is None or first.opens_at > now or (idle and not first.idle_threads):
+            return None
+        return first
+
+    def next_room(self) -> float:
+        """Return the seconds after which a worker that has enough to do now will have room."""
+        first = self._first()
+        wait = 0.5 if first is None else min(0.5, first.opens_at - time.monotonic())
+        return max(0.005, wait)
 
     def empty(self) -> Member | None:
         """Return a worker that has nothing at all to do."""
-        now = time.monotonic()
-        return self._least(now, lambda m: not m.count() and m.is_running and not m.is_shut)
+        found = [m for m in self._running() if not m.count() and not m.is_shut]
+        return min(found, key=Member.order, default=None)
 
     def for_coroutines(self) -> Member | None:
         """Return the worker with the fewest groups of coroutines."""
         return min(
             self._running(),
-            key=lambda m: (m.idle_threads() <= 0, sum(g.batch.is_async for g in m.groups.values())),
+            key=lambda m: (not m.idle_threads, sum(g.batch.is_async for g in m.groups.values())),
             default=None,
         )
 
-    def _least(self, now: float, is_fit: Callable[[Member], bool]) -> Member | None:
-        found = [member for member in self._running() if is_fit(member)]
-        if not found:
-            return None
-        return min(found, key=lambda m: (-m.idle_threads() / m.threads, m.load(now)))
+    # Who has what a node needs
 
     def near(self, sizes: Mapping[str, int], otherwise: Member) -> Member:
         """Return where a node begins soonest, if its inputs have to be brought there.
@@ -183,11 +153,9 @@ class Crew:
             The one with the least to do.
         """
         now = time.monotonic()
-        total = sum(sizes.values())
 
         def begins(member: Member) -> float:
-            missing = total - sizes.get(member.address, 0)
-            return member.load(now) + (_MOVE + missing / _BYTES_A_SECOND if missing else 0.0)
+            return member.load(now) + moving(sizes, member)
 
         holders = [self.members[a] for a in sizes if a in self.members]
         open_ones = [m for m in holders if m.is_running and not m.is_shut]
@@ -212,8 +180,17 @@ class Crew:
         free = [m for m in able if m.count() < (1 if idle else _MOST_BOUND)]
         return min(free, key=Member.count, default=None), bool(able)
 
-    def next_room(self) -> float:
-        """Return the seconds after which a worker that has enough to do now will have room."""
+    # Who has too much to do
+
+    def spare(self, idle: Member) -> Group | None:
+        """Return the group that has longest to wait, if an idle worker would begin it sooner."""
         now = time.monotonic()
-        waits = [m.load(now) - _DEPTH for m in self._running() if m.groups]
-        return max(0.005, min(waits, default=0.5))
+        found = [spare for member in self._with_waiting if (spare := member.spare(now))]
+        worth = [(w, g) for w, g in found if w > _WORTH + moving(g.inputs, idle)]
+        return max(worth, key=lambda each: each[0])[1] if worth else None
+
+
+def moving(sizes: Mapping[str, int], member: Member) -> float:
+    """Return the seconds it takes to bring inputs to a worker, by who has how many bytes of them."""
+    missing = sum(sizes.values()) - sizes.get(member.address, 0)
+    return _MOVE + missing / member.bytes_a_second if missing else 0.0

@@ -33,7 +33,7 @@ from ..drive import Drive
 from ..slices.costs import Costs
 from .borrowing import Borrowed, borrow, boxed
 from .clerk import Clerk
-from .crew import Crew, Member
+from .crew import Crew
 from .failing import why_scheduler_lost
 from .feeding import Feeder
 from .fetching import fetch
@@ -42,6 +42,8 @@ from .holdings import Holdings, names_of
 from .inbox import Inbox
 from .job import Job
 from .listening import unlisten
+from .members import Member
+from .reclaiming import Reclaimer
 from .values import Held
 from .watching import Watch
 
@@ -74,6 +76,7 @@ class DaskEngine(Drive):
         self.jobs: deque[Job] = deque()
         self.watch = Watch(self, worker_timeout)
         self.holdings = Holdings(self)
+        self.reclaimer = Reclaimer(self)
         self.keeping: weakref.WeakSet[RunState] = weakref.WeakSet()
         """Runs all of whose values are to stay on workers: those of a `Client`."""
         self._feeder = Feeder(self)
@@ -205,11 +208,10 @@ class DaskEngine(Drive):
         for group in [g for g in self._groups.values() if held.name in g.depends]:
             self.lose(group, f"an input went with {held.worker}")
 
-    def take_back(self, member: Member, names: Iterable[str]) -> None:
+    def take_back(self, names: Iterable[str]) -> None:
         """Let groups that have not begun, and will not, go elsewhere."""
         for group in [self._groups[name] for name in names if name in self._groups]:
             self.drop(group)
-            member.shut()
             group.job.schedule.put_back(group.left())
 
     def reported(self, name: str, message: dict[str, Any]) -> None:
@@ -234,7 +236,7 @@ class DaskEngine(Drive):
 
     def worker_removed(self, worker: str, message: dict[str, Any]) -> None:
         """Deal with the end of a worker, of which the scheduler has told."""
-        member = self.crew.members.pop(worker, None)
+        member = self.crew.remove(worker)
         # We may know of a group's end before the scheduler does.
         names = names_of(message.get("lost-computed-tasks", ()))
         names |= names_of(message.get("processing-tasks", ()))

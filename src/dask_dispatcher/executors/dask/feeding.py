@@ -11,9 +11,10 @@ from .sending import Sender
 from .values import Held
 
 if TYPE_CHECKING:
-    from .crew import Member
+    from .batches import Batch
     from .engine import DaskEngine
-    from .job import Batch, Job
+    from .job import Job
+    from .members import Member
 
 __all__ = ["Feeder"]
 
@@ -43,6 +44,7 @@ class Feeder:
             engine.jobs.rotate(-1)
         if any(job.has_backlog for job in engine.jobs):
             self._wake_later(engine.crew.next_room())
+        engine.reclaimer.level()
 
     def _wake_later(self, seconds: float) -> None:
         now = time.monotonic()
@@ -65,13 +67,11 @@ class Feeder:
             return self._send(job, job.next_of(job.alone, is_alone=True), empty) or given
         if job.coroutines and (any_member := crew.for_coroutines()):
             return self._send(job, job.next_coroutines(), any_member) or given
-        if (job.careful or job.probes) and (idle := crew.with_room(idle=True)):
-            batch = job.next_of(job.careful) or job.next_probe()
-            return self._send(job, batch, idle) or given
+        if job.careful and (idle := crew.with_room(idle=True)):
+            return self._send(job, job.next_of(job.careful), idle) or given
         if member is None:
             return given
-        batch = job.next_batch()
-        return self._send(job, batch, self._near(job, batch, member)) or given
+        return self._send(job, job.next_batch(member.address), member, is_bound=False) or given
 
     def _give_bound(self, job: Job) -> bool:
         """Send what asks for something that only some workers have."""
@@ -87,22 +87,27 @@ class Feeder:
                 given |= self._send(job, job.next_of(queue), member)
         return given
 
-    def _near(self, job: Job, batch: Batch | None, member: Member) -> Member:
-        """Return the member that has most of what a batch takes, if that is worth waiting for."""
-        if batch is None or not job.takes_large:
-            return member
+    def _inputs(self, job: Job, batch: Batch) -> dict[str, int]:
+        """Return the bytes of large values that a batch takes, by the worker that has them."""
         sizes: dict[str, int] = {}
+        if not job.takes_large:
+            return sizes
         for number in batch.numbers:
             for need in job.state.plan.needs[number]:
                 value = job.state.values[need]
                 if type(value) is Held and not value.is_small:
                     sizes[value.worker] = sizes.get(value.worker, 0) + value.size
-        return self._engine.crew.near(sizes, member) if sizes else member
+        return sizes
 
-    def _send(self, job: Job, batch: Batch | None, member: Member) -> bool:
+    def _send(
+        self, job: Job, batch: Batch | None, member: Member, *, is_bound: bool = True
+    ) -> bool:
+        """Send a batch to a member; if not `is_bound`, to another one that has what it takes."""
         if batch is None:
             return False
-        engine = self._engine
+        engine, inputs = self._engine, self._inputs(job, batch)
+        if inputs and not is_bound:
+            member = engine.crew.near(inputs, member)
         try:
             sent = self._sender.send(job, batch, member)
         except Exception as error:
@@ -113,7 +118,8 @@ class Feeder:
         kept = {*sent.numbers, *(number for number, _ in sent.failed)}
         job.schedule.put_back([number for number in batch.numbers if number not in kept])
         if sent.future is not None:
-            engine.add(Group(job, sent, batch, member))
+            engine.add(Group(job, sent, batch, member, inputs))
+            job.note_sent(sent.numbers, member.address)
         for number, cause in sent.failed:
             engine.failed(job.state, number, Failure(cause, "", None))
         return True

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .placing import is_bound
+
 if TYPE_CHECKING:
-    from .crew import Member
-    from .job import Batch, Job
+    from .batches import Batch
+    from .job import Job
+    from .members import Member
     from .sending import Sent
 
 __all__ = ["Group"]
@@ -24,6 +27,8 @@ class Group:
     batch : Batch
     member : Member
         Where they were sent.
+    inputs : mapping of str to int
+        Bytes of the large values that it takes, by the worker that has them.
 
     Attributes
     ----------
@@ -41,13 +46,17 @@ class Group:
         It takes longer than groups may, and occupies a thread until it ends.
     is_waiting : bool
         It waited for a deferred reference, and occupies no thread any more.
+    is_bound : bool
+        It has what it asks for on few workers only, perhaps on this one alone.
     is_withheld : bool
         Some of what it had to say is in its result.
     kept : dict of int to tuple
         What its result holds: of each value the bytes, and the value itself if it came along.
     """
 
-    def __init__(self, job: Job, sent: Sent, batch: Batch, member: Member) -> None:
+    def __init__(
+        self, job: Job, sent: Sent, batch: Batch, member: Member, inputs: Mapping[str, int]
+    ) -> None:
         assert sent.future is not None
         self.name = sent.name
         self.job = job
@@ -62,6 +71,8 @@ class Group:
         self.has_begun = False
         self.is_long = False
         self.is_waiting = False
+        self.is_bound = batch.options is not None and is_bound(batch.options)
+        self.inputs = inputs
         self.is_withheld = False
         self.kept: dict[int, tuple[Any, ...]] = {}
 

@@ -42,12 +42,14 @@ class Inbox:
             self._report(group, pickle.loads(report))
         self._give_back(group, message["back"])
         if not message["is_final"]:
-            self._note_long(group, message["under_way"])
+            self._note_begun(group, message["under_way"], is_late=message["is_late"])
         elif not group.is_withheld and not group.kept:
             self._close(group)
 
-    def _note_long(self, group: Group, numbers: Sequence[int]) -> None:
-        group.is_long = True
+    def _note_begun(self, group: Group, numbers: Sequence[int], *, is_late: bool) -> None:
+        group.is_long |= is_late
+        group.member.changed()
+        self._engine.reclaimer.free(group.member)
         for number in set(numbers) & group.pending - group.started:
             group.started.add(number)
             self._engine.note_started(group.job.state, number, group.member.address)

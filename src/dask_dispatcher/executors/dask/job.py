@@ -3,15 +3,15 @@
 Nodes that are ready, and those that wait for nothing but others of the same group, come off the
 schedule together. What is known to take long or to give large values, and what asks for something of
 its own, is sent alone, so that Dask's workers, spilling and dashboard see it as their users expect;
-coroutines go together, to run all at once; all else goes in groups of about `_TARGET` seconds by the
-running means of its functions. A group of unknown cost may turn out too long; its worker gives back
-what it has not begun after 50 ms.
+coroutines go together, to run all at once; all else goes in groups, as many together as `Taker` finds
+right by the running means of their functions (`Estimates`). A group may turn out too long; its worker
+gives back what it has not begun when it has taken 50 ms, and twice what was expected.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SerializationError, safe_text
@@ -20,7 +20,11 @@ from ...options import Options
 from ...pickling import dumps
 from ...schedule import RUNNING
 from ..slices.packing import BUILT_IN, Packer
+from .batches import Batch
+from .company import Company
+from .estimates import CHEAPEST, USUAL, Estimates
 from .placing import is_bound
+from .taking import PROBE, Taker
 from .values import Held
 
 if TYPE_CHECKING:
@@ -29,49 +33,11 @@ if TYPE_CHECKING:
     from ..slices.costs import Costs
     from ..state import RunState
 
-__all__ = ["Batch", "Job"]
+__all__ = ["Job"]
 
-_TARGET = 0.025  # seconds that a group is to take
-_LEAST = 0.005  # seconds below which it is not worth a hop to spread work
-_LARGEST = 2500  # nodes of a group: packing one overlaps with running another
-_LONGEST = 10_000  # nodes of a group that nothing could be run beside
-_PROBE = 1000  # nodes of a group of which nothing is known
-_CHEAPEST = 2e-6  # seconds that a node costs a worker at least
-_DEAR = 0.020  # seconds from which on a node is sent alone
-_RANKED = 0.005  # seconds from which on it matters what begins first
-_BULKY = 100_000  # bytes of a value from which on its node is sent alone
 _SUSPECTS = 50  # nodes of a group that was lost with its worker before
 _COROUTINES = 500  # of a group
 _SPARE = 3  # losses from which on a node need not be careful where it begins
-_USUAL = 0.025  # seconds that a node is counted for of which nothing is known
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Nodes that go together.
-
-    Attributes
-    ----------
-    numbers : list of int
-        In the order in which they are to run.
-    seconds : float
-        What they are expected to take.
-    is_known : bool
-        Whether that rests on experience.
-    is_async : bool
-        They are coroutines.
-    is_alone : bool
-        Nothing else may be on their worker, as they may take it along.
-    options : Options or None
-        Of a node that is sent alone.
-    """
-
-    numbers: list[int]
-    seconds: float
-    is_known: bool = True
-    is_async: bool = False
-    is_alone: bool = False
-    options: Options | None = None
 
 
 class Job:
@@ -110,28 +76,17 @@ class Job:
         self.is_lights_turn = False
         self.takes_large = any(type(value) is Held for value in state.values)
         """Whether any value of it is on a worker."""
-        self._costs = costs
-        self._sizes = sizes
         self._pickled: dict[int, bytes | SerializationError] = {}
         self._coroutines = frozenset(plan.coroutines)
-        limit = state.owner.policy.max_losses
         self._special = {n for n, o in plan.special.items() if self._asks(o)}
-        self._is_careful = limit < _SPARE
+        self._is_careful = state.owner.policy.max_losses < _SPARE
         self._has_priorities = any(options.priority for options in plan.special.values())
         self._is_odd = self.keeps or self._is_careful or self._has_priorities
         self.schedule.leaders = self._special | self._coroutines | plan.after.keys()
         self._timeouts = {n: o.timeout for n, o in plan.special.items() if o.timeout is not None}
-        self._callees = plan.callees
-        self._kin: dict[int, list[Any]] = {}  # callees by the id of their function
-        for callee in self._callees:
-            self._kin.setdefault(id(callee.func), []).append(callee)
-        self._unknown: set[Any] = set()
-        self._apart: set[Any] = set()
-        self._light_mean: float | None = None
-        self._ranked: dict[Any, float] = {}
-        for callee in self._callees:
-            self._classify(callee)
-        self._weigh()
+        self.company = Company(plan)
+        self.estimates = Estimates(plan, state.schedule, costs, sizes)
+        self._taker = Taker(state.schedule, self.estimates, is_strict=self._has_priorities)
 
     @staticmethod
     def _asks(options: Options) -> bool:
@@ -143,78 +98,14 @@ class Job:
         few = options.max_losses
         return self._is_careful if few is None else few < _SPARE
 
-    # What is known
-
-    def _classify_kin(self, callee: Any) -> bool:
-        """Look anew at the calls of one function; return whether anything has changed."""
-        before = callee in self._unknown, callee in self._apart
-        for kin in self._kin[id(callee.func)]:
-            self._classify(kin)
-        return before != (callee in self._unknown, callee in self._apart)
-
-    def _classify(self, callee: Any) -> None:
-        mean, size = self._costs.mean(callee), self._sizes.mean(callee) or 0.0
-        self._unknown.discard(callee)
-        self._apart.discard(callee)
-        if mean is None:
-            self._unknown.add(callee)
-        elif mean >= _DEAR or size >= _BULKY:
-            self._apart.add(callee)
-
-    def _weigh(self) -> None:
-        """Look anew at what the functions cost."""
-        means = {callee: self._costs.mean(callee) for callee in self._callees}
-        known = {callee: mean for callee, mean in means.items() if mean is not None}
-        light = [mean for callee, mean in known.items() if callee not in self._apart]
-        if light and self._light_mean is None:
-            self._light_mean = sum(light) / len(light)
-        if max(known.values(), default=0.0) >= _RANKED:
-            self._rank(known)
-        self._is_even = not (
-            self._apart or self._unknown or self._special or self._coroutines or self._is_odd
-        )
-
-    def _rank(self, means: dict[Any, float]) -> None:
-        """Let what most work hangs on begin first, if costs differ from what was known."""
-        if means.keys() == self._ranked.keys() and all(
-            0.5 < mean / (self._ranked[callee] or 1e-9) < 2.0
-            for callee, mean in means.items()
-            if mean >= _RANKED
-        ):
-            return
-        self._ranked = means
-        usual = sum(means.values()) / len(means)
-        nodes = self.state.plan.nodes
-        self.schedule.rank(
-            [means.get(node._callee, usual) if type(node) is Op else 0.0 for node in nodes]
-        )
-
     def note_costs(self, costs: list[tuple[int, int, float]]) -> None:
         """Take note of what calls have cost."""
-        count, seconds, changed = 0, 0.0, False
-        for target, calls, took in costs:
-            if target < len(BUILT_IN):
-                continue
-            callee = self.packer.functions[target - len(BUILT_IN)]
-            self._costs.add(callee, calls, took)
-            changed |= self._classify_kin(callee)
-            if callee not in self._apart:
-                count, seconds = count + calls, seconds + took
-        if count:
-            mean = seconds / count
-            old = mean if self._light_mean is None else self._light_mean
-            self._light_mean = 0.5 * (mean + old)
-        if changed:
-            self._weigh()
+        self.estimates.note_costs(costs, self.packer.functions)
 
     def note_size(self, number: int, size: int) -> None:
         """Take note of a large value."""
         self.takes_large = True
-        node = self.state.plan.nodes[number]
-        if type(node) is Op:
-            self._sizes.add(node._callee, 1, size)
-            if self._classify_kin(node._callee):
-                self._weigh()
+        self.estimates.note_size(number, size)
 
     def timeouts(self, numbers: list[int]) -> dict[int, float]:
         """Return the seconds that one attempt may take, of those nodes that have a limit."""
@@ -225,61 +116,30 @@ class Job:
             return {}
         return {number: self._timeouts[number] for number in numbers if number in self._timeouts}
 
-    def seconds(self, number: int) -> float:
-        """Return what a node is expected to take."""
-        node = self.state.plan.nodes[number]
-        mean = self._costs.mean(node._callee) if type(node) is Op else 0.0
-        return _USUAL if mean is None else mean
-
     # What goes next
 
     def fill(self, threads: int) -> None:
         """Take nodes off the schedule, and sort them by how they are to be sent."""
-        limit, lead = self._limits(threads)
-        if self._apart and not self._has_priorities:
-            numbers = self._take_some(limit, lead, threads)
-        else:
-            follow = self._light_mean is not None
-            numbers = self.schedule.take(limit, follow=follow, lead=lead)[::-1]
+        numbers = self._taker.take(threads)
         if self._is_even and not self.schedule.losses:
             self.light = numbers
         else:
             self._sort(numbers)
 
-    def _take_some(self, limit: int, lead: int, threads: int) -> list[int]:
-        """Take a few, and more only if none of these is sent alone: its turn may not have come."""
-        numbers = self.schedule.take(2 * threads)[::-1]
-        if any(self._is_apart(number) for number in numbers):
-            return numbers
-        more = self.schedule.take(max(0, limit - len(numbers)), follow=True, lead=lead)
-        return [*numbers, *more[::-1]]
-
-    def _is_apart(self, number: int) -> bool:
-        node = self.state.plan.nodes[number]
-        return type(node) is Op and node._callee in self._apart
-
-    def _limits(self, threads: int) -> tuple[int, int]:
-        """Return how many nodes to take, and how many of them as leaders of others."""
-        if self._has_priorities:
-            return threads, threads
-        ready = self.schedule.count_ready()
-        share = -(-ready // threads)
-        if self._light_mean is None:
-            return _PROBE, share
-        mean = max(self._light_mean, _CHEAPEST)
-        worth = max(1, round(_LEAST / mean))
-        most = _LARGEST if ready > threads else _LONGEST
-        limit = max(1, min(most, round(_TARGET / mean)))
-        if threads <= ready and self.schedule.remaining <= limit * threads:
-            limit = max(min(limit, worth), min(limit, -(-self.schedule.remaining // threads)))
-        return limit, max(share, worth)
+    @property
+    def _is_even(self) -> bool:
+        """Whether all nodes are light."""
+        known = self.estimates
+        return not (
+            known.apart or known.unknown or self._special or self._coroutines or self._is_odd
+        )
 
     def _sort(self, numbers: list[int]) -> None:
         """Put each node in the queue it belongs to; what waits for one of another queue goes back."""
         elsewhere: set[int] = set()
         back: list[int] = []
         waiting, needs, nodes = self.schedule.waiting, self.state.plan.needs, self.state.plan.nodes
-        usual = self._apart | self._unknown
+        usual = self.estimates.apart | self.estimates.unknown
         looks = bool(self._special or self._coroutines or self.schedule.losses) or self._is_odd
         for number in numbers:
             node = nodes[number]
@@ -308,39 +168,62 @@ class Job:
             return self.coroutines
         if self.is_careful(options):
             return self.careful
-        if self.keeps or self._has_priorities or self._is_apart(number):
+        if self.keeps or self._has_priorities or self.estimates.is_apart(number):
             return self.heavy
-        node = self.state.plan.nodes[number]
-        is_unknown = type(node) is Op and node._callee in self._unknown
-        return self.probes if is_unknown else self.light
+        return self.probes if self.estimates.is_unknown(number) else self.light
 
-    def next_batch(self) -> Batch | None:
-        """Return a heavy node and a group of light ones in turn."""
+    def next_batch(self, address: str) -> Batch | None:
+        """Return a group of unknown nodes, or a heavy node and a group of light ones in turn.
+
+        Parameters
+        ----------
+        address : str
+            Of the worker that has room.
+        """
+        if self.probes:
+            return self.next_probe()
         is_lights_turn = self.is_lights_turn and bool(self.light)
         self.is_lights_turn = not is_lights_turn
         if self.heavy and not is_lights_turn:
+            if self.estimates.is_bulky(self.heavy[0]):
+                self._pick(address)
             return self.next_of(self.heavy)
         return self.next_light()
 
+    def _pick(self, address: str) -> None:
+        """Let a node that gives a large value be the next that belongs to a worker most."""
+        if not self._has_priorities:
+            callee = self._callee(self.heavy[0])
+            kin = itertools.takewhile(lambda number: self._callee(number) is callee, self.heavy)
+            self.company.pick(self.heavy, sum(1 for _ in kin), address)
+
+    def _callee(self, number: int) -> Any:
+        return getattr(self.state.plan.nodes[number], "_callee", None)
+
+    def note_sent(self, numbers: list[int], address: str) -> None:
+        """Take note of where nodes went."""
+        if self.estimates.is_bulky(numbers[0]):
+            self.company.note(numbers[0], address)
+
     def next_light(self) -> Batch | None:
         """Return a group of nodes that cost little."""
-        seconds, count, least = 0.0, 0, _CHEAPEST
+        seconds, count = 0.0, 0
         if self._is_even:
             count = len(self.light)
-            seconds = count * max(self._light_mean or 0.0, least)
+            seconds = count * max(self.estimates.light_mean or 0.0, CHEAPEST)
         else:
             for number in self.light:
-                seconds += max(self.seconds(number), least)
+                seconds += self.estimates.seconds(number)
                 count += 1
-                if seconds > _TARGET:
+                if seconds > self._taker.target:
                     break
         numbers = self._cut("light", count)
         return Batch(numbers, seconds) if numbers else None
 
     def next_probe(self) -> Batch | None:
         """Return a group of nodes of whose cost nothing is known."""
-        numbers = self._cut("probes", _PROBE)
-        return Batch(numbers, _USUAL, is_known=False) if numbers else None
+        numbers = self._cut("probes", PROBE)
+        return Batch(numbers, USUAL, is_known=False) if numbers else None
 
     def _cut(self, queue: str, most: int) -> list[int]:
         """Take the first nodes of a queue; those that wait for them go back to the schedule."""
@@ -364,7 +247,7 @@ class Job:
             number = queue.popleft()
             if self._current([number]):
                 options = self.state.plan.options(number)
-                seconds = self.seconds(number)
+                seconds = self.estimates.seconds(number)
                 is_async = number in self._coroutines
                 return Batch([number], seconds, True, is_async, is_alone, options)
         return None

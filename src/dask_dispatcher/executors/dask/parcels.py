@@ -13,7 +13,7 @@ from typing import Any
 
 from ..slices.packing import Entry
 from .boxes import Kept
-from .running import Runner
+from .running import BUDGET, Runner
 
 __all__ = ["Parcel"]
 
@@ -49,6 +49,8 @@ class Parcel:
         Small values too are to stay on the worker.
     run, home : str
         The run, and the program, which keeps the books of its deferred references.
+    budget : float
+        Seconds after which it begins no further node.
     python : tuple of int
         The version of Python whose byte code is inside.
     """
@@ -67,6 +69,7 @@ class Parcel:
     keeps: bool = False
     run: str = ""
     home: str = ""
+    budget: float = BUDGET
     python: tuple[int, int] = field(default=sys.version_info[:2])
 
     def __call__(self, *dependencies: Any) -> Kept:

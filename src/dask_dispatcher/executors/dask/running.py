@@ -3,7 +3,7 @@
 ::
 
     worker's thread     hands the nodes to its helper, waits
-    helper              runs them one after the other, until they have taken `BUDGET` seconds
+    helper              runs them one after the other, until they have taken the parcel's budget
     worker's event loop looks after them: what has not begun when a node takes longer than that is
                         given back, a node whose time is up is left behind, a task that nobody wants
                         any more is left altogether
@@ -46,10 +46,11 @@ if TYPE_CHECKING:
 __all__ = ["Runner", "revoke"]
 
 BUDGET = 0.05
-"""Seconds after which a group begins no further node."""
+"""Seconds after which a group begins no further node, if it was not expected to take so long."""
 
 _GLANCE = 0.002  # seconds between two looks, by whoever runs it, at whether a group is to go on
 _LOOK = 0.1  # seconds between two looks at a group that takes longer
+_SILENCE = 0.25  # seconds after which a group that is within its budget says that it has begun
 _PATIENCE = 0.005  # seconds coroutines may take before their thread makes room for others
 _LONGEST_REPORT = 60_000  # bytes; the scheduler remembers a thousand of them
 _ENOUGH = 1_000_000  # bytes of large values after which a group begins no further node
@@ -82,7 +83,8 @@ class Runner:
         self._values = Values({}, {})
         self._lock = threading.Lock()  # of those who report: nothing follows the final report
         self._is_over = False
-        self._is_relieved = False
+        self._has_told = False  # that it has begun
+        self._has_said_late = False  # that it takes longer than its budget
         # For the worker's thread: whether it may return, or is to make room for others.
         self._signals: queue.SimpleQueue[bool] = queue.SimpleQueue()
         group = parcel.group
@@ -90,6 +92,7 @@ class Runner:
         self._waits = Waits(parcel.run, group, self._current, self._loop, self._make_room)
         self._cancel_all: Callable[[], None] = lambda: None
         self._period = min([_LOOK, *parcel.timeouts.values()])
+        self._since = time.perf_counter()
 
     def run(self) -> Kept:
         """Run the nodes; return what is to stay on this worker."""
@@ -139,7 +142,7 @@ class Runner:
         if parcel.is_async:
             self._cancel_all = run_all(self._slice, parcel, self._values, self._end)
             return
-        until = time.perf_counter() + BUDGET
+        until = self._since + parcel.budget
         next_look = 0.0
         back: list[int] = []
 
@@ -209,6 +212,8 @@ class Runner:
                 self._kept.boxes[number] = Box(self._values[number])
 
     def _say(self, back: list[int], *, is_final: bool, waits: bool = False) -> None:
+        self._has_told = True
+        self._has_said_late = self._is_over_budget
         report: bytes | None = pickle.dumps(self._slice.outbox.take(), protocol=5)
         if report is not None and len(report) > _LONGEST_REPORT:
             self._kept.reports.append(report)
@@ -221,6 +226,7 @@ class Runner:
                 "back": back,
                 "under_way": [] if is_final else self._under_way(),
                 "is_final": is_final,
+                "is_late": self._has_said_late,
                 "waits": waits,
             },
         )
@@ -244,7 +250,7 @@ class Runner:
         elif self._is_late():
             self._time_out()
         else:
-            self._relieve()
+            self._tell()
             self._look_later(self._until_next_look())
 
     def _is_unwanted(self) -> bool:
@@ -258,20 +264,25 @@ class Runner:
         with self._lock:
             if self._is_over or self._parcel.is_async:
                 return
-            self._is_relieved = True
             self._say(_taken(self._slice.todo), is_final=False, waits=True)
         self._signals.put(False)
 
-    def _relieve(self) -> None:
-        """Give back what has not begun, since what has takes long."""
+    @property
+    def _is_over_budget(self) -> bool:
+        return time.perf_counter() - self._since >= self._parcel.budget
+
+    def _tell(self) -> None:
+        """Say what is new, and give back what has not begun if what has takes too long."""
+        is_late, elapsed = self._is_over_budget, time.perf_counter() - self._since
+        if not (is_late or self._parcel.is_observed or elapsed >= _SILENCE):
+            return
         with self._lock:
             if self._is_over:
                 return
-            back = _taken(self._slice.todo)
+            back = _taken(self._slice.todo) if is_late else []
             box = self._slice.outbox
             has_news = box.numbers or box.pickled or box.large or box.failed
-            if back or has_news or not self._is_relieved:
-                self._is_relieved = True
+            if back or has_news or not self._has_told or is_late > self._has_said_late:
                 self._say(back, is_final=False)
 
     def _seconds_left(self) -> float | None:

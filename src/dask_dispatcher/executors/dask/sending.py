@@ -28,18 +28,21 @@ from ..slices.carrying import ATOMS, Dumped
 from ..slices.packing import BUILT_IN
 from .boxes import Box
 from .parcels import Parcel
+from .running import BUDGET
 from .values import Given, Held, Pickled
 
 if TYPE_CHECKING:
     import distributed
 
     from ..slices.packing import Entry
+    from .batches import Batch
     from .connection import Connection
-    from .crew import Member
-    from .job import Batch, Job
+    from .job import Job
+    from .members import Member
 
 __all__ = ["Sender", "Sent"]
 
+_PATIENCE = 2.0  # times what a group is expected to take, until it gives back what has not begun
 _CARRIED = 100_000  # bytes; what is larger gets a Dask task of its own, sent once
 
 
@@ -138,6 +141,7 @@ class Sender:
             job.keeps,
             job.state.name,
             home(),
+            max(BUDGET, _PATIENCE * batch.seconds),
         )
         place = None if inputs.is_borrowed else member.address
         future = self._submit(name, parcel, list(inputs.futures), batch, place)
@@ -162,6 +166,8 @@ class Sender:
                 key=(name, 0),
                 pure=False,
                 workers=None if place is None else [place],
+                # Or its worker would run first what was sent last, of all sent within 100 ms.
+                fifo_timeout=0,
                 resources=dict(options.resources) if options and options.resources else None,
                 priority=options.priority if options else 0,
             )

@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING, Any
 from ...errors import NoWorkersError
 from .listening import listen
 from .placing import nowhere
-from .running import revoke
 
 if TYPE_CHECKING:
     import distributed
 
-    from .crew import Member
     from .engine import DaskEngine
     from .job import Job
 
@@ -32,7 +30,6 @@ __all__ = ["Watch"]
 log = logging.getLogger("dask_dispatcher")
 
 _TICK = 0.5  # seconds between two looks at the scheduler
-_LATE = 0.3  # seconds after which a group that should have begun is asked after
 
 
 class Watch:
@@ -97,7 +94,7 @@ class Watch:
         if engine.crew.is_running:
             self.seen_workers = now
             self._check_placed(now)
-            self._ask_after_late(now)
+            self._engine.reclaimer.ask_after_late()
         elif self.is_hopeless:
             engine.stop_all(NoWorkersError, self._why_no_workers(), again=False)
         elif now - self.seen_workers > _TICK:
@@ -144,31 +141,6 @@ class Watch:
                 queue.remove(number)
                 node = job.state.plan.nodes[number]
                 job.state.fail(number, nowhere(node, options, self.worker_timeout))
-
-    def _ask_after_late(self, now: float) -> None:
-        """Take back what waits behind somebody else's work, if there is a place for it."""
-        if self._engine.crew.with_room(idle=True) is None:
-            return
-        for member in self._engine.crew.members.values():
-            late = [
-                group.name
-                for group in member.groups.values()
-                if not group.has_begun
-                and now - group.since > _LATE + member.load(now)
-                and not (group.batch.options and group.batch.options.resources)
-            ]
-            if late:
-                self._revoke(member, late)
-
-    def _revoke(self, member: Member, names: list[str]) -> None:
-        post = self._engine.post
-        answer = self._engine.connection.ask_worker(member.address, revoke, names)
-
-        def come(done: concurrent.futures.Future[Any]) -> None:
-            if not done.cancelled() and done.exception() is None:
-                post(lambda: self._engine.take_back(member, done.result()))
-
-        answer.add_done_callback(come)
 
     def rest(self) -> None:
         """Note that no run is under way."""

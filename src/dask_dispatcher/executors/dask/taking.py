@@ -1,0 +1,101 @@
+"""`Taker`: how many nodes of a run come off its schedule at a time.
+
+A group is to take about `_TARGET` seconds: less is not worth its hop. As long as more is ready, it may take
+half of a thread's share of that, so that groups are few at first, and small when that matters. What is
+sent alone is taken but a few at a time, since what becomes ready later may be more urgent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .estimates import CHEAPEST
+
+if TYPE_CHECKING:
+    from ...schedule import Schedule
+    from .estimates import Estimates
+
+__all__ = ["PROBE", "Taker"]
+
+PROBE = 1000
+"""Nodes of a group of which nothing is known."""
+
+_TARGET = 0.025  # seconds that a group is to take
+_HIGHEST = 0.1  # seconds that it may take as long as there is much more to do
+_LEAST = 0.005  # seconds below which it is not worth a hop to spread work
+_LARGEST = 2500  # nodes of a group: packing one overlaps with running another
+_LONGEST = 10_000  # nodes of a group that nothing could be run beside
+_AHEAD = 4  # nodes a thread that are taken to be sent alone: a choice for whoever has room
+
+
+class Taker:
+    """Of one run.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    estimates : Estimates
+    is_strict : bool
+        No more are taken than begin at once, as their priorities are to be kept to the letter.
+
+    Attributes
+    ----------
+    target : float
+        Seconds that a group of what was taken last is to take.
+    """
+
+    def __init__(self, schedule: Schedule, estimates: Estimates, *, is_strict: bool) -> None:
+        self._schedule = schedule
+        self._estimates = estimates
+        self._is_strict = is_strict
+        self.target = _TARGET
+
+    def take(self, threads: int) -> list[int]:
+        """Begin nodes, and return them in the order in which they are to run.
+
+        Parameters
+        ----------
+        threads : int
+            That all workers have together.
+        """
+        limit, lead = self._limits(threads)
+        if self._estimates.apart and not self._is_strict:
+            return self._take_some(limit, lead, threads)
+        follow = self._estimates.light_mean is not None
+        return self._schedule.take(limit, follow=follow, lead=lead)[::-1]
+
+    def _take_some(self, limit: int, lead: int, threads: int) -> list[int]:
+        """Take what comes first, until there is a group of light nodes, or enough to send alone.
+
+        What follows on nodes that are ready is taken along only if none of these is sent alone.
+        """
+        enough, is_apart = _AHEAD * threads, self._estimates.is_apart
+        found: list[int] = []
+        alone = 0
+        while alone < enough and len(found) - alone < limit:
+            count = min(max(enough, len(found)), limit)
+            follow = bool(found) and not alone
+            taken = self._schedule.take(count, follow=follow, lead=lead)[::-1]
+            if not taken:
+                break
+            alone += sum(map(is_apart, taken))
+            found += taken
+        return found
+
+    def _limits(self, threads: int) -> tuple[int, int]:
+        """Return how many nodes to take, and how many of them as leaders of others."""
+        if self._is_strict:
+            return threads, threads
+        ready, mean = self._schedule.count_ready(), self._estimates.light_mean
+        share = -(-ready // threads)
+        if mean is None:
+            return PROBE, share
+        mean = max(mean, CHEAPEST)
+        worth = max(1, round(_LEAST / mean))
+        most = _LARGEST if ready > threads else _LONGEST
+        left = ready * mean / threads
+        self.target = min(max(left / 2, _TARGET), _HIGHEST)
+        limit = max(1, min(most, round(self.target / mean)))
+        if threads <= ready and self._schedule.remaining <= limit * threads:
+            limit = max(min(limit, worth), min(limit, -(-self._schedule.remaining // threads)))
+        return limit, max(share, worth)
