@@ -8,6 +8,7 @@ import pytest
 from distributed.client import FutureState
 
 from dask_dispatcher import WorkerLostError, op
+from dask_dispatcher.executors.dask.batches import Batch
 from dask_dispatcher.executors.dask.boxes import Kept
 from dask_dispatcher.executors.dask.groups import Group
 from dask_dispatcher.executors.dask.inbox import Inbox
@@ -29,6 +30,7 @@ class Desk(Engine):
         self.calls, self.failures = [], {}
         self.holdings = SimpleNamespace(add=lambda group, number, size, *small: (size, *small))
         self.connection = SimpleNamespace(is_alive=True, collect=self._collect)
+        self.reclaimer = SimpleNamespace(free=lambda member: None)
         self.answer = concurrent.futures.Future()
         step = op(int)
         self.state = RunState(self, compile_plan([step(n) for n in range(count)]), fail_fast=False)
@@ -44,7 +46,8 @@ class Desk(Engine):
         sent = SimpleNamespace(name="name", future=future, numbers=numbers, depends=set())
         made = SimpleNamespace(state=self.state, schedule=self.schedule, **job)
         self.costs, self.sizes = costs, sizes
-        return Group(made, sent, SimpleNamespace(), SimpleNamespace(address=ADDRESS))
+        member = SimpleNamespace(address=ADDRESS, changed=lambda: None)
+        return Group(made, sent, Batch(numbers, 0.1), member, {})
 
     def _collect(self, keys):
         self.calls.append(("collect", keys))
@@ -87,8 +90,9 @@ class Desk(Engine):
 
     # What a worker and Dask say
 
-    def say(self, *, is_final=True, waits=False, back=(), under_way=(), **report):
+    def say(self, *, is_final=True, is_late=False, waits=False, back=(), under_way=(), **report):
         message = {"waits": waits, "back": back, "under_way": under_way, "is_final": is_final}
+        message["is_late"] = is_late
         said = None if report.get("withheld") else pickle.dumps(reported(**report))
         with self.lock:
             self._inbox.reported(self.group, {**message, "report": said})
@@ -171,13 +175,15 @@ def test_failures_are_the_engines_to_judge():
 
 def test_a_group_that_takes_long_says_what_is_under_way():
     desk = Desk()
-    desk.say(is_final=False, under_way=[1], back=[2], atoms={0: 0})
+    desk.say(is_final=False, under_way=[0])
+    assert not desk.group.is_long
+    desk.say(is_final=False, is_late=True, under_way=[1], back=[2], atoms={0: 0})
     assert desk.group.is_long
     assert not desk.group.is_waiting
     assert desk.states == [DONE, RUNNING, READY]
     desk.say(is_final=False, waits=True, under_way=[1])
     assert desk.group.is_waiting
-    assert desk.calls == [("started", 1, ADDRESS)]  # once; 0 is done and was not under way
+    assert desk.calls == [("started", 0, ADDRESS), ("started", 1, ADDRESS)]  # once
     desk.say(atoms={1: 1})
     assert desk.states == [DONE, DONE, READY]
     assert desk.schedule.losses == {}
