@@ -107,6 +107,7 @@ def test_the_error_is_the_user_s_own(executor):
     with pytest.raises(Broken, match="on purpose") as raised:
         dask.delayed(fail)(dask_key_name="culprit").compute(scheduler=executor.get)
     assert raised.value.__cause__ is None
+    assert raised.traceback[-1].name == "fail"
 
 
 def test_the_error_tells_the_task():
