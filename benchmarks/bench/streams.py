@@ -30,6 +30,7 @@ _OVER = {
     "dask": ("distributed.Queue", 5, "DaskExecutor"),
 }
 _END = None
+_CONTEXT = multiprocessing.get_context("forkserver")  # this process has threads by then
 
 
 def produce(queue: Any, count: int) -> None:
@@ -63,13 +64,12 @@ def through_channel(executor: Any) -> Rate:
 
 def between_processes(make: Callable[[], Any]) -> Rate:
     """Let two processes talk through a queue of multiprocessing's."""
-    context = multiprocessing.get_context("spawn")
 
     def rate(count: int) -> float:
-        queue, found = make(), context.Queue()
+        queue, found = make(), _CONTEXT.Queue()
         processes = [
-            context.Process(target=produce, args=(queue, count)),
-            context.Process(target=_consume_and_tell, args=(queue, found)),
+            _CONTEXT.Process(target=produce, args=(queue, count)),
+            _CONTEXT.Process(target=_consume_and_tell, args=(queue, found)),
         ]
         for process in processes:
             process.start()
@@ -148,12 +148,11 @@ def open_streams(
     if takes("parallel"):
         from dask_dispatcher import ParallelExecutor
 
-        manager = stack.enter_context(multiprocessing.get_context("spawn").Manager())
-        queue = multiprocessing.get_context("spawn").Queue
+        manager = stack.enter_context(_CONTEXT.Manager())
         executor = stack.enter_context(ParallelExecutor(2))
         found["parallel"] = through_channel(executor), 20_000
         found["Manager queue"] = between_processes(lambda: manager.Queue(ROOM)), 10_000
-        found["multiprocessing.Queue"] = between_processes(lambda: queue(ROOM)), 40_000
+        found["multiprocessing.Queue"] = between_processes(lambda: _CONTEXT.Queue(ROOM)), 40_000
         try:
             found["Ray queue"] = stack.enter_context(through_ray()), 1_000
         except Exception as error:  # a peer that is not installed, or does not start here

@@ -236,6 +236,32 @@ def test_39_a_stopped_consumer_keeps_nobody_waiting_beyond_his_time(executor: Ex
     assert channel.get(timeout=WAIT) > 0
 
 
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_38_a_stopped_holder_keeps_nobody_waiting_beyond_his_time(
+    cluster: Cluster, is_taken: bool
+) -> None:
+    channel: DeferredChannel[Any] = DeferredChannel()
+
+    def put() -> int:
+        channel.put(np.ones(100_000))
+        return os.getpid()
+
+    with DaskExecutor(cluster.address) as executor:
+        stopped = executor.compute(op(put)())
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            eventually(lambda: state_of(stopped) == "T", WAIT)
+            with pytest.raises(TimeoutError, match="does not answer"):
+                (channel.get if is_taken else channel.fetch)(timeout=0.1)
+            (other,) = [one.address for one in cluster.workers if one.pid != stopped]
+            with pytest.raises(DependencyError) as caught:
+                executor.compute(op(channel.get, workers=[other])(timeout=0.1))
+            assert isinstance(caught.value.__cause__, TimeoutError)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        assert channel.get(timeout=WAIT).sum() == 100_000  # it was not taken
+
+
 def test_39_close_wakes_waiters_in_every_process(executor: Executor) -> None:
     channel: DeferredChannel[int] = DeferredChannel()
     began: DeferredChannel[int] = DeferredChannel(0)

@@ -29,7 +29,7 @@ class Lost:
         self.holder: Hashable = None
         self.reason = f"{what} is lost: it was in {holder}, which is gone"
 
-    def bring(self) -> Any:
+    def bring(self, deadline: float | None = None) -> Any:
         raise DeferredLostError(self.reason)
 
 

@@ -101,6 +101,11 @@ class ChannelBook(Book):
             return []
         return [(ticket, Answer(error=error))]
 
+    def put_back(self, item: Any) -> Answered:
+        """Take back an item that could not be brought to who got it; there may be no room for it."""
+        self._items.appendleft(item)
+        return self._serve()
+
     # What is said of things ahead
 
     def put_ahead(self, holder: Hashable, item: Any, is_eager: bool) -> Answered:

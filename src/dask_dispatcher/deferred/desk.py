@@ -41,8 +41,16 @@ class Desk:
     def pack(self, value: Any, *, stays: bool) -> Here:
         return Here(value)
 
-    def unpack(self, item: Any) -> Any:
-        return item.bring()
+    def unpack(self, item: Any, deadline: float | None = None) -> Any:
+        return item.bring(deadline)
+
+    def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
+        if was_taken:
+            self.put_back(ref.key, item)
+
+    def put_back(self, key: str, item: Any) -> None:
+        """Take back to the front of a channel what could not be brought to who got it."""
+        self._note(key, lambda book: book.put_back(item))
 
     def ask(self, request: Request, reply: Reply) -> int:
         ref = request.ref

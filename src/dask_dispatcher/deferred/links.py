@@ -82,13 +82,20 @@ class Item(Protocol):
     holder: Hashable
     """The process that has the value; None: it can be lost with this one only."""
 
-    def bring(self) -> Any:
+    def bring(self, deadline: float | None = None) -> Any:
         """Return the value.
+
+        Parameters
+        ----------
+        deadline : float, optional
+            From when on (`time.monotonic`) to give up on a holder that does not answer.
 
         Raises
         ------
         DeferredLostError
             If it is gone.
+        TimeoutError
+            If the holder does not answer.
         """
 
 
@@ -101,7 +108,7 @@ class Here:
         self.holder: Hashable = None
         self.value = value
 
-    def bring(self) -> Any:
+    def bring(self, deadline: float | None = None) -> Any:
         return self.value
 
 
@@ -167,13 +174,19 @@ class Link(Protocol):
             If it cannot be pickled.
         """
 
-    def unpack(self, item: Any) -> Any:
-        """Return the value for what an `Answer` to "get" or "fetch" holds.
+    def unpack(self, item: Any, deadline: float | None = None) -> Any:
+        """Return the value for what an `Answer` to "get" or "fetch" holds; see `Item.bring`."""
 
-        Raises
-        ------
-        DeferredLostError
-            If it is gone.
+    def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
+        """Leave a value where it is, after `unpack` has raised a TimeoutError.
+
+        Parameters
+        ----------
+        ref : Ref
+        item : object
+            What the answer holds.
+        was_taken : bool
+            It was taken out of a channel, and goes back to its front.
         """
 
     def ask(self, request: Request, reply: Reply) -> Any:

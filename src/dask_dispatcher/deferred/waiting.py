@@ -41,12 +41,13 @@ def carry_out(ref: Ref, verb: str, value: Any = None, timeout: float | None = No
     ticket = link.ask(_request(link, ref, verb, value), answers.put)
     if is_refused:
         link.withdraw(ticket, _refusal())  # unless nothing was to be waited for
+    deadline = None if timeout is None else time.monotonic() + timeout
     try:
         answer = answers.get_nowait()
     except queue.Empty:
         site = current_site() if waits else None
-        answer = _wait(link, site, ticket, answers, timeout, verb)
-    return _opened(link, verb, answer)
+        answer = _wait(link, site, ticket, answers, deadline, _late(timeout, verb))
+    return _opened(link, ref, verb, answer, deadline)
 
 
 def _is_in_coroutine_node() -> bool:
@@ -72,11 +73,9 @@ def _wait(
     site: Site | None,
     ticket: Any,
     answers: queue.SimpleQueue[Answer],
-    timeout: float | None,
-    verb: str,
+    deadline: float | None,
+    late: str,
 ) -> Answer:
-    deadline = None if timeout is None else time.monotonic() + timeout
-
     def end(error: BaseException) -> None:
         link.withdraw(ticket, error)
 
@@ -86,7 +85,7 @@ def _wait(
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 return answers.get(timeout=left)
             except queue.Empty:
-                return _time_is_up(answers, end, _late(timeout, verb))
+                return _time_is_up(answers, end, late)
     except BaseException as error:  # Ctrl-C, or no room to wait in
         end(error)
         raise
@@ -105,7 +104,7 @@ def _time_is_up(
 
 
 def _late(timeout: float | None, verb: str) -> str:
-    return f"time was up after {timeout} s: {_WHAT[verb]}"
+    return f"time was up after {timeout} s: {_WHAT.get(verb, 'no answer came')}"
 
 
 _WHAT = {
@@ -132,6 +131,7 @@ async def carry_out_async(
     def reply(answer: Answer) -> None:
         loop.call_soon_threadsafe(accept, answer)
 
+    deadline = None if timeout is None else time.monotonic() + timeout
     ticket = link.ask(_request(link, ref, verb, value), reply)
     try:
         await asyncio.wait({answered}, timeout=timeout)
@@ -144,8 +144,8 @@ async def carry_out_async(
         raise
     answer = answered.result()
     if verb in _ITEMS and answer.error is None:  # it may be large, and come from another process
-        return await asyncio.to_thread(link.unpack, answer.value)
-    return _opened(link, verb, answer)
+        return await asyncio.to_thread(_opened, link, ref, verb, answer, deadline)
+    return _opened(link, ref, verb, answer, deadline)
 
 
 def _request(link: Link, ref: Ref, verb: str, value: Any) -> Request:
@@ -153,10 +153,16 @@ def _request(link: Link, ref: Ref, verb: str, value: Any) -> Request:
     return Request(ref, verb, item, current_caller())
 
 
-def _opened(link: Link, verb: str, answer: Answer) -> Any:
+def _opened(link: Link, ref: Ref, verb: str, answer: Answer, deadline: float | None) -> Any:
     if answer.error is not None:
         raise answer.error
-    return link.unpack(answer.value) if verb in _ITEMS else answer.value
+    if verb not in _ITEMS:
+        return answer.value
+    try:
+        return link.unpack(answer.value, deadline)
+    except TimeoutError:
+        link.decline(ref, answer.value, was_taken=verb == "get")
+        raise
 
 
 def _check_timeout(timeout: float | None) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import pickle
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from ...deferred.links import AGAIN, Answer, Caller, Here, Link, Ref, Request
 from ...errors import DeferredLostError, RunCancelledError
 from ..slices.carrying import SMALL, Carried, dump, dump_error, is_atom
 from .boxes import Box
-from .wires import deliver, hand_out
+from .wires import PATIENCE, deliver, hand_out, silent
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -63,9 +64,9 @@ class OnWorker:
         self.holder = clerk.name, address
         self.address, self.number = address, number
 
-    def bring(self) -> Any:
+    def bring(self, deadline: float | None = None) -> Any:
         """Return the value; it comes here through the scheduler."""
-        box = self.clerk.bring(self.address, self.number)
+        box = self.clerk.bring(self.address, self.number, deadline)
         if box is None:
             raise self.clerk.lost(self.address)
         return box.open()
@@ -130,6 +131,8 @@ class Clerk:
             else:
                 with self._lock:
                     item = self._lent.pop((address, what), None)
+                if kind == "back" and item is not None:
+                    desk().put_back(rest[0], item)
                 del item
 
     def _ask(
@@ -282,26 +285,37 @@ class Clerk:
 
     # Values
 
-    def bring(self, address: str, number: int) -> Box | None:
+    def bring(self, address: str, number: int, deadline: float | None) -> Box | None:
         """Return a value from a worker; wait no longer than it can come."""
-
-        async def ask() -> Any:
-            return await self._connection.client.run(
-                hand_out, self._topic, number, workers=[address], asynchronous=True
-            )
-
         client = self._connection.client
-        answer = self._begin(ask())
+        answer = self._begin(self._come_for(address, number))
         while address not in self._gone and client.status == "running":
             try:
                 found: Box | None = answer.result(_LOOK)[address]
             except concurrent.futures.TimeoutError:
-                continue
+                if deadline is None or time.monotonic() < deadline or self._answers(address):
+                    continue
+                answer.cancel()
+                raise silent(address) from None
             except (OSError, RuntimeError, KeyError, concurrent.futures.CancelledError) as error:
                 raise self.lost(address) from error
             return found
         answer.cancel()
         raise self.lost(address)
+
+    async def _come_for(self, address: str, number: int) -> Any:
+        return await self._connection.client.run(
+            hand_out, self._topic, number, workers=[address], asynchronous=True
+        )
+
+    def _answers(self, address: str) -> bool:
+        """Return whether a worker is there; a large value may just take its time."""
+        answer = self._begin(self._come_for(address, -1))
+        concurrent.futures.wait([answer], PATIENCE)
+        if not answer.done():
+            answer.cancel()
+            return False
+        return True
 
     def lost(self, address: str) -> DeferredLostError:
         """Return the error for a value that was on a worker."""

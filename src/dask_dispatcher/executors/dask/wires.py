@@ -25,7 +25,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ...deferred.ahead import Asker
-from ...deferred.links import AGAIN, Answer, Reply, Request
+from ...deferred.links import AGAIN, Answer, Ref, Reply, Request
 from ...errors import DeferredLostError, RunCancelledError
 from ..slices.carrying import dump, dump_error, load
 from .boxes import Box
@@ -33,11 +33,14 @@ from .boxes import Box
 if TYPE_CHECKING:
     from distributed import Worker
 
-__all__ = ["GroupLink", "Wire", "deliver", "hand_out", "wire"]
+__all__ = ["PATIENCE", "GroupLink", "Wire", "deliver", "hand_out", "silent", "wire"]
 
 _SMALL = 10_000  # bytes of an item that travels with its request
 _LONGEST = 60_000  # bytes of one event; the scheduler remembers a thousand of them
 _PAUSE = 0.002  # seconds between two events
+PATIENCE = 2.0
+"""Seconds that a worker may take to answer before it is taken for stopped."""
+
 _LOOK = 0.5  # seconds between two looks at whether a value can still come
 
 
@@ -85,6 +88,10 @@ class Wire:
         number = next(self._serial)
         self.store[number] = box
         return number
+
+    def bring_back(self, key: str, ticket: int) -> None:
+        """Tell that a value that was taken out of a channel has not been brought."""
+        self._send(("back", "", ticket, key))
 
     def brought(self, ticket: int) -> None:
         """Tell that a value has been brought here, or that nobody wants it any more."""
@@ -151,7 +158,7 @@ class GroupLink:
             return "small", pickled
         return "at", self._worker.address, self._wire.keep(Box(value))
 
-    def unpack(self, item: Any) -> Any:
+    def unpack(self, item: Any, deadline: float | None = None) -> Any:
         kind, *rest = item
         if kind == "small":
             return load(*rest)
@@ -159,8 +166,20 @@ class GroupLink:
             return rest[0].open()
         address, number, ticket = rest
         try:
-            return self._bring(address, number)
-        finally:
+            value = self._bring(address, number, deadline)
+        except TimeoutError:
+            raise
+        except BaseException:
+            self._wire.brought(ticket)
+            raise
+        self._wire.brought(ticket)
+        return value
+
+    def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
+        ticket = item[-1]
+        if was_taken:
+            self._wire.bring_back(ref.key, ticket)
+        else:
             self._wire.brought(ticket)
 
     def ask(self, request: Request, reply: Reply) -> Any:
@@ -169,13 +188,20 @@ class GroupLink:
             reply(Answer(error=over))
             return -1
 
+        is_answered = False
+
         def note(answer: Answer) -> None:
+            nonlocal is_answered
+            is_answered = True
             self._tickets.discard(ticket)
             reply(answer)
 
         ticket = -1
         ticket = self._wire.ask(self._group, request, note)
         self._tickets.add(ticket)
+        if is_answered:  # at once, or meanwhile
+            self._tickets.discard(ticket)
+            return ticket
         over = self._over  # it may have come meanwhile
         if over is not None:
             self._wire.asker.abandon(ticket, over)
@@ -193,7 +219,7 @@ class GroupLink:
         for ticket in list(self._tickets):
             self._wire.asker.abandon(ticket, error)
 
-    def _bring(self, address: str, number: int) -> Any:
+    def _bring(self, address: str, number: int, deadline: float | None) -> Any:
         """Return a value that a worker keeps; wait no longer than it can come."""
         if address == self._worker.address:
             return _opened(hand_out(self._topic, number, self._worker), address)
@@ -211,6 +237,9 @@ class GroupLink:
             if self._over is not None:
                 coming.cancel()
                 raise self._over
+            if deadline is not None and time.monotonic() > deadline and not self._answers(address):
+                coming.cancel()
+                raise silent(address)
 
     async def _come_for(self, address: str, number: int) -> Box | None:
         answer = await self._worker.rpc(address).run(
@@ -218,6 +247,23 @@ class GroupLink:
         )
         box: Box | None = answer["result"]
         return box
+
+    def _answers(self, address: str) -> bool:
+        """Return whether a worker is there; a large value may just take its time."""
+        answer = asyncio.run_coroutine_threadsafe(self._come_for(address, -1), self._wire.loop)
+        try:
+            answer.result(PATIENCE)
+        except concurrent.futures.TimeoutError:
+            answer.cancel()
+            return False
+        except OSError:
+            pass  # it is gone: that will be heard
+        return True
+
+
+def silent(address: str) -> TimeoutError:
+    """Return the error for a value that does not come in time."""
+    return TimeoutError(f"time was up: the value is in {address}, which does not answer")
 
 
 def _opened(box: Box | None, address: str) -> Any:

@@ -30,7 +30,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...deferred.ahead import Asker
-from ...deferred.links import AGAIN, Answer, Reply, Request
+from ...deferred.links import AGAIN, Answer, Ref, Reply, Request
 from ...errors import DeferredLostError
 from ..slices.carrying import SMALL, Dumped, dump, dump_error, is_atom, load
 from .memory import GoneError, Identity
@@ -97,7 +97,10 @@ class WorkerLink:
         self._kept[key] = dumped, value
         return "kept", key, place
 
-    def unpack(self, item: Any) -> Any:
+    def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
+        raise NotImplementedError("memory can be read whether its process answers or not")
+
+    def unpack(self, item: Any, deadline: float | None = None) -> Any:
         kind, what, *where = item
         if kind == "atom":
             return what

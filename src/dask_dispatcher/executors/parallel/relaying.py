@@ -51,7 +51,7 @@ class Placed:
         self._release = release
         worker.kept += 1
 
-    def bring(self) -> Any:
+    def bring(self, deadline: float | None = None) -> Any:
         try:
             return load(*bring(self.place))
         except GoneError:

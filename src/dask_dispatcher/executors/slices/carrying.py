@@ -108,7 +108,7 @@ class Carried:
         self.data = data
         self.holder: Hashable = None
 
-    def bring(self) -> Any:
+    def bring(self, deadline: float | None = None) -> Any:
         return load(self.data)
 
 
