@@ -279,7 +279,7 @@ def drop_copy(address, key, dask_scheduler):
 
 
 def holders(key, dask_scheduler):
-    return [worker.address for worker in dask_scheduler.tasks[key].who_has]
+    return [worker.address for worker in dask_scheduler.tasks[key].who_has or ()]
 
 
 def test_a_killed_worker_costs_only_what_it_had(cluster, starts_log, gate):
