@@ -49,6 +49,8 @@ class Parcel:
         Small values too are to stay on the worker.
     run, home : str
         The run, and the program, which keeps the books of its deferred references.
+    sender : str
+        The name of the connection that sends it.
     python : tuple of int
         The version of Python whose byte code is inside.
     """
@@ -67,6 +69,7 @@ class Parcel:
     keeps: bool = False
     run: str = ""
     home: str = ""
+    sender: str = ""
     python: tuple[int, int] = field(default=sys.version_info[:2])
 
     def __call__(self, *dependencies: Any) -> Kept:

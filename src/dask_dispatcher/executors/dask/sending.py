@@ -138,6 +138,7 @@ class Sender:
             job.keeps,
             job.state.name,
             home(),
+            self._connection.name,
         )
         place = None if inputs.is_borrowed else member.address
         future = self._submit(name, parcel, list(inputs.futures), batch, place)
