@@ -46,6 +46,7 @@ def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         yield executor
 
 
+@pytest.mark.timeout(240)  # a cluster starts, on a machine that may be busy
 def test_nodes_and_the_program_talk(executor: DaskExecutor) -> None:
     channel: DeferredChannel[int] = DeferredChannel(4)
     got, _ = executor.compute([op(consume)(channel), op(produce)(channel, 40)])
@@ -68,3 +69,23 @@ def test_two_executors_on_one_client(shared_cluster: Cluster) -> None:
         other.compute(op(produce)(channel, 40))
         (result,) = taking.results(timeout=WAIT)
         assert result.unwrap().fetch() == list(range(40))
+
+
+def test_producers_of_two_executors_in_one_worker(shared_cluster: Cluster) -> None:
+    channel: DeferredChannel[int] = DeferredChannel(0)
+
+    def put(start: int) -> None:
+        for number in range(start, start + 40):
+            channel.put(number)
+
+    (worker, *_) = shared_cluster.workers
+    with (
+        distributed.Client(shared_cluster.address, set_as_default=False) as client,
+        DaskExecutor(client) as one,
+        DaskExecutor(client) as other,
+    ):
+        for round_ in range(2):
+            one.compute(op(put, workers=[worker.address])(round_ * 80))
+            other.compute(op(put, workers=[worker.address])(round_ * 80 + 40))
+        channel.close()
+        assert list(channel) == list(range(160))

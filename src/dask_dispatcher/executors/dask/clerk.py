@@ -96,7 +96,7 @@ class Clerk:
     def __init__(self, engine: DaskEngine) -> None:
         self._engine = engine
         self._connection: Connection = engine.connection
-        self._topic = engine.connection.client.id
+        self._line = engine.connection.client.id, engine.connection.name
         self.name = id(self)
         self._context = contextvars.copy_context()  # of a node, if the executor is made in one
         self._lock = threading.Lock()  # guards all below but what is let go
@@ -271,7 +271,7 @@ class Clerk:
             with contextlib.suppress(OSError, RuntimeError, KeyError):
                 # If it is gone, we shall hear of it, and what was said does not matter.
                 await self._connection.client.run(
-                    deliver, self._topic, said, workers=[address], asynchronous=True
+                    deliver, self._line, said, workers=[address], asynchronous=True
                 )
 
     def _spelled_out(self, address: str, said: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -305,7 +305,7 @@ class Clerk:
 
     async def _come_for(self, address: str, number: int) -> Any:
         return await self._connection.client.run(
-            hand_out, self._topic, number, workers=[address], asynchronous=True
+            hand_out, self._line, number, workers=[address], asynchronous=True
         )
 
     def _answers(self, address: str) -> bool:

@@ -63,6 +63,8 @@ class Connection:
         *,
         security: Security | None = None,
     ) -> None:
+        self.name = os.urandom(8).hex()
+        """Unique; what is sent by it and concerns it alone bears it, as a client may serve several."""
         self._security = security
         self._embedded: EmbeddedCluster | None = None
         self._owns_client = True

@@ -224,9 +224,10 @@ class DaskEngine(Drive):
         """Return whether nodes of a group may be under way."""
         return name in self._groups
 
-    def asked(self, worker: str, said: list[bytes]) -> None:
-        """Take what nodes on a worker ask of deferred references."""
-        self._clerk.heard(worker, said)
+    def asked(self, name: str, worker: str, said: list[bytes]) -> None:
+        """Take what nodes on a worker ask of deferred references, if they came by this connection."""
+        if name == self.connection.name:
+            self._clerk.heard(worker, said)
 
     def _ended(self, name: str) -> None:
         self._tasks.pop(name, None)

@@ -26,7 +26,7 @@ class _Engine(Protocol):
 
     def reported(self, name: str, message: dict[str, Any]) -> None: ...
 
-    def asked(self, worker: str, said: list[bytes]) -> None: ...
+    def asked(self, name: str, worker: str, said: list[bytes]) -> None: ...
 
 
 class Listener:
@@ -111,7 +111,7 @@ def _report(engine: _Engine, message: dict[str, Any]) -> Callable[[], None]:
 
 
 def _asking(engine: _Engine, message: dict[str, Any]) -> Callable[[], None]:
-    return lambda: engine.asked(message["deferred"], message["said"])
+    return lambda: engine.asked(message["deferred"], message["worker"], message["said"])
 
 
 def _removal(engine: _Engine, worker: str, message: dict[str, Any]) -> Callable[[], None]:

@@ -49,6 +49,8 @@ class Parcel:
         Small values too are to stay on the worker.
     run, home : str
         The run, and the program, which keeps the books of its deferred references.
+    sender : str
+        The name of the connection that sends it.
     budget : float
         Seconds after which it begins no further node.
     python : tuple of int
@@ -69,6 +71,7 @@ class Parcel:
     keeps: bool = False
     run: str = ""
     home: str = ""
+    sender: str = ""
     budget: float = BUDGET
     python: tuple[int, int] = field(default=sys.version_info[:2])
 

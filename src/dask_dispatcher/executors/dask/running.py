@@ -88,7 +88,8 @@ class Runner:
         # For the worker's thread: whether it may return, or is to make room for others.
         self._signals: queue.SimpleQueue[bool] = queue.SimpleQueue()
         group = parcel.group
-        self._link = GroupLink(self._worker, parcel.topic, group, parcel.home)
+        line = parcel.topic, parcel.sender
+        self._link = GroupLink(self._worker, line, group, parcel.home)
         self._waits = Waits(parcel.run, group, self._current, self._loop, self._make_room)
         self._cancel_all: Callable[[], None] = lambda: None
         self._period = min([_LOOK, *parcel.timeouts.values()])

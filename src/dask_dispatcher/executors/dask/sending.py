@@ -141,6 +141,7 @@ class Sender:
             job.keeps,
             job.state.name,
             home(),
+            self._connection.name,
             max(BUDGET, _PATIENCE * batch.seconds),
         )
         place = None if inputs.is_borrowed else member.address

@@ -44,21 +44,24 @@ PATIENCE = 2.0
 _LOOK = 0.5  # seconds between two looks at whether a value can still come
 
 
+Line = tuple[str, str]
+"""Where a program listens, and the name of its connection: several may have one client."""
+
+
 class Wire:
-    """Between one worker and one program.
+    """Between one worker and one executor of a program.
 
     Parameters
     ----------
     worker : Worker
-    topic : str
-        Where the program listens.
+    line : Line
     """
 
-    def __init__(self, worker: Worker, topic: str) -> None:
+    def __init__(self, worker: Worker, line: Line) -> None:
         self._log_event = weakref.WeakMethod(worker.log_event)
         self._address = worker.address
         self.loop: asyncio.AbstractEventLoop = worker.loop.asyncio_loop  # type: ignore[attr-defined]
-        self._topic = topic
+        self._line = line
         self._serial = itertools.count()
         self._lock = threading.Lock()  # of those who append to _outbox
         self._outbox: deque[bytes] = deque()
@@ -123,7 +126,8 @@ class Wire:
                 size += len(said[-1])
             log_event = self._log_event()
             if log_event is not None:
-                log_event(self._topic, {"deferred": self._address, "said": said})
+                topic, name = self._line
+                log_event(topic, {"deferred": name, "worker": self._address, "said": said})
 
     def answer(self, ticket: int, answer: Answer) -> None:
         """Take an answer of the program's."""
@@ -138,19 +142,20 @@ class GroupLink:
     Parameters
     ----------
     worker : Worker
-    topic, group, home : str
-        Where the group's program listens, how the group is called, and the program itself.
+    line : Line
+    group, home : str
+        How the group is called, and the program.
     """
 
-    def __init__(self, worker: Worker, topic: str, group: str, home: str) -> None:
+    def __init__(self, worker: Worker, line: Line, group: str, home: str) -> None:
         self.home = home
-        self._worker, self._topic, self._group = worker, topic, group
+        self._worker, self._line, self._group = worker, line, group
         self._tickets: set[int] = set()
         self._over: BaseException | None = None
 
     @property
     def _wire(self) -> Wire:
-        return wire(self._worker, self._topic)
+        return wire(self._worker, self._line)
 
     def pack(self, value: Any, *, stays: bool) -> Any:
         pickled, buffers = dump(value, "what is put")
@@ -222,7 +227,7 @@ class GroupLink:
     def _bring(self, address: str, number: int, deadline: float | None) -> Any:
         """Return a value that a worker keeps; wait no longer than it can come."""
         if address == self._worker.address:
-            return _opened(hand_out(self._topic, number, self._worker), address)
+            return _opened(hand_out(self._line, number, self._worker), address)
         coming = asyncio.run_coroutine_threadsafe(self._come_for(address, number), self._wire.loop)
         while True:
             try:
@@ -243,7 +248,7 @@ class GroupLink:
 
     async def _come_for(self, address: str, number: int) -> Box | None:
         answer = await self._worker.rpc(address).run(
-            function=pickle.dumps(hand_out), args=pickle.dumps((self._topic, number))
+            function=pickle.dumps(hand_out), args=pickle.dumps((self._line, number))
         )
         box: Box | None = answer["result"]
         return box
@@ -281,9 +286,9 @@ def _lost(address: str) -> DeferredLostError:
 # What the program calls on a worker, on its event loop
 
 
-def deliver(topic: str, said: list[tuple[Any, ...]], dask_worker: Worker) -> None:
+def deliver(line: Line, said: list[tuple[Any, ...]], dask_worker: Worker) -> None:
     """Take answers, and word of what is to go."""
-    own = wire(dask_worker, topic)
+    own = wire(dask_worker, line)
     for kind, ticket, *rest in said:
         if kind == "answer":
             own.answer(ticket, Answer(rest[0]))
@@ -299,22 +304,22 @@ def deliver(topic: str, said: list[tuple[Any, ...]], dask_worker: Worker) -> Non
             own.lost.add(ticket)
 
 
-def hand_out(topic: str, number: int, dask_worker: Worker) -> Box | None:
+def hand_out(line: Line, number: int, dask_worker: Worker) -> Box | None:
     """Return a value that is kept here, or None."""
-    return wire(dask_worker, topic).store.get(number)
+    return wire(dask_worker, line).store.get(number)
 
 
-_wires: weakref.WeakKeyDictionary[Worker, dict[str, Wire]] = weakref.WeakKeyDictionary()
+_wires: weakref.WeakKeyDictionary[Worker, dict[Line, Wire]] = weakref.WeakKeyDictionary()
 _wires_lock = threading.Lock()  # guards _wires
 
 
-def wire(worker: Worker, topic: str) -> Wire:
-    """Return the wire between a worker and a program."""
+def wire(worker: Worker, line: Line) -> Wire:
+    """Return the wire between a worker and an executor of a program."""
     with _wires_lock:
         wires = _wires.setdefault(worker, {})
-        found = wires.get(topic)
+        found = wires.get(line)
         if found is None:
-            found = wires[topic] = Wire(worker, topic)
+            found = wires[line] = Wire(worker, line)
     return found
 
 
