@@ -1,7 +1,7 @@
 """What happened, as frozen records, and the protocol of those who want to know.
 
 Records are named tuples: they are frozen and cost a third of a microsecond. They are built only
-while somebody observes, and reach observers in batches. Times are seconds since the epoch, as
+when an observer looks at them, and reach observers in batches. Times are seconds since the epoch, as
 ``time.time()`` gives them; of nodes that ran on another machine, by that machine's clock.
 """
 
@@ -144,6 +144,9 @@ class Observer(Protocol):
     while something happens, and once more when the run is over. An observer that raises is reported
     through ``logging`` and dropped. One that has an attribute ``counts_only = True`` gets no
     records of single nodes, only of the run as a whole, which then cost nothing.
+
+    The records of finished nodes are made when a batch is first looked at. A log that keeps batches
+    as they are, and reads them once the run is over, is the cheapest.
     """
 
     def on_events(self, batch: Sequence[Event]) -> None:

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from bench.engines.base import Engine
 from bench.engines.delayed import DelayedCluster, DelayedSync, DelayedThreads
-from bench.engines.ours import Async, AsyncWithLog, AsyncWithProgress, Dask, Parallel
+from bench.engines.ours import (
+    Async,
+    AsyncWithLog,
+    AsyncWithProgress,
+    AsyncWithReader,
+    Dask,
+    Parallel,
+)
 from bench.engines.peers import AsyncioTasks, CountingLoop, Graphlib
 from bench.engines.processes import (
     DelayedProcesses,
@@ -32,7 +39,7 @@ PROCESSES = (
     DelayedProcesses,
     Ray,
 )
-OBSERVED = (Async, AsyncWithProgress, AsyncWithLog)
+OBSERVED = (Async, AsyncWithProgress, AsyncWithLog, AsyncWithReader)
 CLUSTER = (Dask, DelayedCluster)
 
 __all__ = ["CLUSTER", "LOCAL", "OBSERVED", "PROCESSES", "Engine"]

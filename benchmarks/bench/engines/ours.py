@@ -49,14 +49,22 @@ class AsyncWithProgress(Async):
 
 
 class EventLog:
-    """Observer that keeps every event."""
+    """Observer that keeps every event, to be read later: records are made when one looks at them."""
 
     def __init__(self) -> None:
-        self.events: list[Any] = []
+        self.batches: list[Sequence[Any]] = []
 
     def on_events(self, batch: Sequence[Any]) -> None:
         """Keep a batch."""
-        self.events.extend(batch)
+        self.batches.append(batch)
+
+
+class EventReader(EventLog):
+    """Observer that looks at every event as it comes, and keeps it."""
+
+    def on_events(self, batch: Sequence[Any]) -> None:
+        """Look at a batch."""
+        self.batches.append(list(batch))
 
 
 class AsyncWithLog(Async):
@@ -66,6 +74,15 @@ class AsyncWithLog(Async):
 
     def options(self) -> dict[str, Any]:
         return {"observers": [EventLog()]}
+
+
+class AsyncWithReader(Async):
+    """AsyncExecutor with an observer that looks at every event."""
+
+    name = "async+read"
+
+    def options(self) -> dict[str, Any]:
+        return {"observers": [EventReader()]}
 
 
 class Parallel(ExecutorEngine):

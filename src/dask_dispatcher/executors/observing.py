@@ -7,10 +7,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..events import Event, NodeFinished, Observer, Progressed, RunEnded, RunStarted
+from ..events import Event, Observer, Progressed, RunEnded, RunStarted
 from ..view import RunView
+from .batches import Batch
 
 if TYPE_CHECKING:
     from .state import RunState
@@ -79,29 +80,19 @@ class Pump:
         events = self._state.events
         left = len(events) if events is not None else 0
         while events is not None and left > 0:
-            batch = self._take(events, min(left, _LARGEST_BATCH))
-            left -= len(batch)
+            batch = Batch(self._state.plan.nodes, self._state.schedule.starts)
+            while left > 0 and len(batch) < _LARGEST_BATCH:
+                batch.add(events.popleft())
+                left -= 1
+            batch.close()
             self._deliver(batch)
-
-    def _take(self, events: deque[Any], count: int) -> list[Event]:
-        popleft, nodes, starts = events.popleft, self._state.plan.nodes, self._state.schedule.starts
-        batch: list[Event] = []
-        for _ in range(count):
-            event = popleft()
-            if type(event) is tuple:
-                number, started, ended, worker, *moved = event
-                node = nodes[number]
-                attempt = starts.get(number, 1)
-                event = NodeFinished(ended, node, node.label, attempt, worker, started, *moved)
-            batch.append(event)
-        return batch
 
     def _counted(self, record: type[Progressed] | type[RunEnded]) -> Event:
         schedule, plan = self._state.schedule, self._state.plan
         nodes = len(plan.nodes) - len(plan.given)
         return record(time.time(), nodes, schedule.done, schedule.failed)
 
-    def _deliver(self, batch: list[Event]) -> None:
+    def _deliver(self, batch: Sequence[Event]) -> None:
         for observer in tuple(self._observers):
             try:
                 observer.on_events(batch)

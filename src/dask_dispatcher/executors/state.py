@@ -58,10 +58,8 @@ class RunState:
         By number: the value of a finished node, or what the engine keeps in its place.
     errors : dict of int to DispatcherError
         By number: why a node failed; its dependents find it through `Schedule.root`.
-    events : deque of Event or tuple, or None
-        What observers are to be told next; None if nobody observes single nodes. A plain tuple
-        ``(number, started, ended, worker)``, and ``moved`` where that is measured, stands for a
-        `NodeFinished`.
+    events : deque of Event or Finished, or None
+        What observers are to be told next; None if nobody observes single nodes.
     interrupt : BaseException or None
         A KeyboardInterrupt that a node raised; whoever waits for the run raises it again.
     """

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import WorkerLostError, shown
+from ..batches import Finished
 from ..policy import Failure
 from ..slices.carrying import load_failure
 from .failing import read_failure, why_scheduler_lost
@@ -90,11 +91,8 @@ class Inbox:
             values.clear()
         for number, value in values.items():
             state.values[number] = value
-        if state.events is not None:
-            address = group.member.address
-            state.events.extend(
-                (number, began, end, address, moved) for number, began, end, moved in times
-            )
+        if state.events is not None and times:
+            state.events.append(Finished.of(times, group.member.address))
         group.note([*values, *(number for number, _ in failed), *skipped])
         state.finished(values)
         for number, data in failed:

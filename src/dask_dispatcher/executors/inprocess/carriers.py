@@ -241,15 +241,14 @@ class Carriers:
         """Step a node once; return what to await if it has suspended."""
         job = self._job
         run = job.context.copy().run
-        run(NODE.set, Caller((job.state.name, number), job.state.attempt(number)))
         timeout = job.timeout_of(number)
         started = 0.0
         if timeout is not None or job.state.events is not None:
             started = time.time()
             self._note_started(number, started)
+        caller = Caller((job.state.name, number), job.state.attempt(number))
         try:
-            coroutine = run(job.nodes[number].evaluate, job.look_up)
-            waited_for = run(coroutine.send, None)
+            coroutine, waited_for = run(_begin, caller, job.nodes[number], job.look_up)
         except StopIteration as end:
             self._ended(number, end.value, started, timeout)
         except BaseException as error:
@@ -333,6 +332,13 @@ class Carriers:
         with self._engine.lock:
             self._engine.attempt_failed(self._job, node.number, failure)
         node.cancel()
+
+
+def _begin(caller: Caller, node: Any, look_up: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """Make and step a node's coroutine, in its own context; return it, and what it waits for."""
+    NODE.set(caller)
+    coroutine = node.evaluate(look_up)
+    return coroutine, coroutine.send(None)
 
 
 @types.coroutine

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...events import NodeStarted
 from ...nesting import PLACEHOLDERS
 from ...ops import Op
+from ..batches import Finished
 
 if TYPE_CHECKING:
     from .engine import ThreadEngine
@@ -80,7 +81,7 @@ class Member:
     current : int
         The node it is calling, -1 between slices.
     started : float
-        When that call began, if somebody observes.
+        When that call began, if somebody observes: when the one before it ended.
     todo : list of int
         The rest of its slice, the next one last.
     costly : callable or None
@@ -110,6 +111,8 @@ class Member:
         self.demand: Mapping[str, float] | None = None
         self.is_idle = False
         self._done: list[int] = []
+        # When its slice began, and when each node of `_done` ended; empty if nobody observes.
+        self._times: list[float] = []
         self._failed: list[tuple[int, BaseException]] = []
         # Run, number and attempt of the last start that was told.
         self._noted: tuple[str, int, int] | None = None
@@ -161,7 +164,18 @@ class Member:
         """Return what it has called since it last reported."""
         done = self._done[:]
         del self._done[: len(done)]
+        if self._times and done:
+            self._record(done)
         return done
+
+    def _record(self, done: list[int]) -> None:
+        """Tell observers when these nodes began and ended: each began when the one before ended."""
+        assert self.job is not None
+        events = self.job.state.events
+        assert events is not None
+        times = self._times[: len(done) + 1]
+        del self._times[: len(done)]
+        events.append(Finished(done, times[:-1], times[1:], self.thread.name))
 
     def take_failed(self) -> list[tuple[int, BaseException]]:
         """Return what has failed since it last reported."""
@@ -223,7 +237,8 @@ class Member:
             self._run_timed(job)
             return
         nodes, values, index = job.nodes, job.values, job.index
-        todo, done, record = self.todo, self._done, self._recorder(job)
+        self._begin_record(job)
+        todo, done, times = self.todo, self._done, self._times
         placeholders, copy_context, op, now = PLACEHOLDERS, job.context.copy, Op, time.time
         while todo:
             try:
@@ -232,8 +247,6 @@ class Member:
                 return
             self.current = number
             node = nodes[number]
-            if record is not None:
-                self.started = started = now()
             try:
                 if type(node) is op and node._kwargs is None and not node._nested:
                     args = node._args
@@ -257,23 +270,23 @@ class Member:
                 else:
                     values[number] = copy_context().run(node.evaluate, job.look_up)
             except BaseException as error:
-                if record is not None:
+                if times:
                     self._note_failing(job, number)
                 self._failed.append((number, error))
                 return  # the next one may be there only because this one was to succeed
+            if times:  # first, as whoever takes what is done takes their times along
+                self.started = ended = now()
+                times.append(ended)
             done.append(number)
-            if record is not None:
-                # The pump makes a record of it: a tuple of atoms costs the cycle collector nothing.
-                record((number, started, now(), self.thread.name))
 
     def _run_timed(self, job: Job) -> None:
         """Call the one node in `todo`; its value counts only if it comes in time."""
-        record = self._recorder(job)
+        self._begin_record(job)
         try:
             number = self.current = self.todo.pop()
         except IndexError:  # the run was stopped in this very moment
             return
-        started, begun = time.time(), time.monotonic()
+        begun = time.monotonic()
         try:
             value = job.context.copy().run(job.nodes[number].evaluate, job.look_up)
             if self.timeout is not None and time.monotonic() - begun > self.timeout:
@@ -285,18 +298,19 @@ class Member:
             if self.abandoned:  # another attempt may have given its value
                 return
             job.values[number] = value
+            if self._times:
+                self._times.append(time.time())
             self._done.append(number)
-        if record is not None:
-            record((number, started, time.time(), self.thread.name))
 
-    def _recorder(self, job: Job) -> Callable[[Any], None] | None:
-        """Return where to record what is called, if anybody observes."""
+    def _begin_record(self, job: Job) -> None:
+        """Note when a slice begins, if anybody observes."""
         if job.state.events is None:
-            return None
+            self._times = []
+            return
+        self.started = time.time()
+        self._times = [self.started]
         if self.costly is not None or self.deadline is not None:
-            self.started = time.time()
             self.note_started(job, self.todo[-1])
-        return job.state.events.append
 
     def _note_failing(self, job: Job, number: int) -> None:
         """Record when and where a call began that has failed, unless that was told before."""

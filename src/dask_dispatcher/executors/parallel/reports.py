@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...schedule import READY
+from ..batches import Finished
 from ..slices.carrying import load_failure
 from .values import Held, Pickled
 
@@ -59,14 +60,13 @@ def report(
         values[number] = holdings.put(job, number, worker, place)
         numbers.append(number)
         job.held, job.is_even = True, False
-    if state.events is not None:
-        name = worker.name
-        state.events.extend(
-            (number, began, end, name, moved) for number, began, end, moved in times
-        )
+    if state.events is not None and times:
+        state.events.append(Finished.of(times, worker.name))
     ended = [*numbers, *(number for number, _ in failed), *skipped, *back]
     if part is not None:
         part.note(ended)
+        if failed or skipped or back:
+            part.break_line()
     else:
         for number in ended:
             worker.coroutines.pop((job.serial, number), None)
