@@ -32,6 +32,7 @@ def give(member, seconds=0.02, name=None, inputs=None, **more):
         is_long=False,
         is_waiting=False,
         has_begun=False,
+        since=time.monotonic() - 1.0,
     )
     member.add(group)
     return group

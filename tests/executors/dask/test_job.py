@@ -161,6 +161,18 @@ def test_what_is_learned_is_kept_for_the_next_run(runs):
     assert again.next_of(again.heavy).seconds == pytest.approx(0.1)
 
 
+def test_what_a_function_cost_is_looked_up_once_though_each_node_has_its_own_op(runs, monkeypatch):
+    runs.know(tiny, 1e-6)
+    job = runs.job([op(tiny)(n) for n in range(1000)])
+    job.fill(1)
+    job.packer.pack(job.next_light().numbers)
+    looks = []
+    mean = Costs.mean
+    monkeypatch.setattr(Costs, "mean", lambda self, callee: looks.append(1) or mean(self, callee))
+    job.note_costs([(len(BUILT_IN) + n, 1, 1e-6) for n in range(1000)])
+    assert len(looks) <= 2 * 1000  # seconds and bytes
+
+
 def test_coroutines_go_together(runs):
     nodes = [op(waiting)(n) for n in range(700)]
     job = runs.job(nodes)

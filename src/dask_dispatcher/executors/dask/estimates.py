@@ -118,9 +118,12 @@ class Estimates:
     def _classify_kin(self, callee: Any) -> bool:
         """Look anew at the calls of one function; return whether anything has changed."""
         before = callee in self.unknown, callee in self.apart
-        for kin in self._kin[id(callee.func)]:
+        self._classify(callee)
+        if before == (callee in self.unknown, callee in self.apart):
+            return False
+        for kin in self._kin[id(callee.func)]:  # perhaps as many as there are nodes
             self._classify(kin)
-        return before != (callee in self.unknown, callee in self.apart)
+        return True
 
     def _classify(self, callee: Any) -> None:
         mean, size = self._costs.mean(callee), self._sizes.mean(callee) or 0.0

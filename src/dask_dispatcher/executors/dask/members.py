@@ -129,10 +129,11 @@ class Member:
         return [group for group in groups if not (group.batch.is_async or group.is_waiting)]
 
     def load(self, now: float) -> float:
-        """Return the seconds until it has nothing more to do; infinity if nobody can say."""
-        if self.is_stuck:
-            return math.inf
-        return max(0.0, self._until - now)
+        """Return the seconds until it has nothing more to do, as far as anybody can say."""
+        left = max(0.0, self._until - now)
+        if self.is_stuck:  # for as long again, as a rule of thumb
+            left += min(now - group.since for group in self._busy()[: self.threads])
+        return left
 
     def order(self) -> tuple[float, float, float]:
         """Return what workers are ordered by: who begins something soonest comes first."""
