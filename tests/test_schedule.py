@@ -13,7 +13,6 @@ from dask_dispatcher.schedule import (
     RELEASED,
     RUNNING,
     WAITING,
-    Line,
     Schedule,
 )
 
@@ -174,30 +173,6 @@ def test_a_slice_is_no_longer_than_its_limit():
     for _ in range(9):
         chain.append(node(chain[-1]))
     assert Play(chain[-1]).take(4, follow=True) == chain[:4]
-
-
-def test_a_slice_follows_on_those_before_it_on_its_line():
-    a, b = node(), node()
-    c = node(a, b)
-    d = node(c)
-    play, line = Play(d, b), Line()
-    assert play.take(1, follow=True, line=line) == [b]
-    assert play.take(1, follow=True, line=line) == [a]
-    assert play.take(1, follow=True) == []
-    assert play.take(2, follow=True, line=line) == [c, d]
-    play.finish(b, a, c, d)
-    assert play.schedule.is_over
-
-
-def test_nothing_follows_on_a_line_that_was_cleared():
-    a = node()
-    b = node(a)
-    play, line = Play(b), Line()
-    assert play.take(1, follow=True, line=line) == [a]
-    line.clear()
-    assert play.take(1, follow=True, line=line) == []
-    play.finish(a)
-    assert play.take(1, follow=True, line=line) == [b]
 
 
 def test_the_next_of_a_chain_can_be_begun_early():

@@ -23,8 +23,8 @@ States of a node, and what moves it::
 Invariants, which the property tests hold it to:
 
 - ``waiting[n]`` of an unfinished node is the number of its dependencies that are not available; it
-  is zero of a READY one. A RUNNING node waits for nothing but what runs before it in its slice, or
-  in those before that on the same `Line`, and for what was lost since it began.
+  is zero of a READY one. A RUNNING node waits for nothing but what runs before it in its slice, and
+  for what was lost since it began.
 - ``uses[n]`` is the number of unfinished nodes that take its value, plus one if it was requested,
   or must be kept for another reason. A value is freed when that reaches zero.
 - Nothing waits for a node that failed or was cancelled: it ends with it.
@@ -50,7 +50,6 @@ __all__ = [
     "RELEASED",
     "RUNNING",
     "WAITING",
-    "Line",
     "Schedule",
 ]
 
@@ -58,31 +57,6 @@ WAITING, READY, RUNNING, DELAYED, DONE, RELEASED, FAILED, CANCELLED = range(8)
 
 _NOT_RUNNING = (WAITING, READY, DELAYED)
 _FINAL = (DONE, RELEASED, FAILED, CANCELLED)
-
-
-class Line:
-    """Slices that one taker runs one after the other, so that each may follow on those before it.
-
-    Whoever has it clears it when the taker does not run something of it after all.
-
-    Attributes
-    ----------
-    unopened : list of int
-        Nodes taken on it, in their order, of which what waits for them has not been looked at.
-    left : dict of int to int
-        Of nodes that wait for some of those taken: for how many they wait beyond these.
-    """
-
-    __slots__ = ("left", "unopened")
-
-    def __init__(self) -> None:
-        self.unopened: list[int] = []
-        self.left: dict[int, int] = {}
-
-    def clear(self) -> None:
-        """Let nothing more follow on what was taken."""
-        self.unopened = []
-        self.left = {}
 
 
 class Schedule:
@@ -174,14 +148,7 @@ class Schedule:
         """Return how many nodes `take` would return, at most."""
         return len(self._heap if self._heap is not None else self.ready)
 
-    def take(
-        self,
-        limit: int = 1,
-        *,
-        follow: bool = False,
-        lead: int | None = None,
-        line: Line | None = None,
-    ) -> list[int]:
+    def take(self, limit: int = 1, *, follow: bool = False, lead: int | None = None) -> list[int]:
         """Begin up to `limit` nodes and return them; the one to run first comes last.
 
         Parameters
@@ -193,66 +160,48 @@ class Schedule:
             whose dependency has failed.
         lead : int, optional
             How many of them may be nodes that are ready now; default: all.
-        line : Line, optional
-            What was taken with it before runs before this; nodes may follow on that, too. From now
-            on this is part of it.
         """
         first = limit if lead is None else min(limit, lead)
         if self._heap is not None:
             taken = self._take_best(first)
-            follow = follow and not self._has_priorities
-        else:
-            taken = self._take_ready(first)
-        if follow and len(taken) * 2 <= limit:
-            return self._with_followers(taken, limit, line or Line())
-        for number in taken:
-            self.state[number] = RUNNING
-        if line is not None:
-            line.unopened = [*self._still_running(line.unopened), *reversed(taken)]
-        return taken
-
-    def _take_ready(self, limit: int) -> list[int]:
+            if follow and not self._has_priorities and len(taken) * 2 <= limit:
+                return self._with_followers(taken, limit)
+            return taken
         ready, state = self.ready, self.state
         if self._is_stale:
             self._is_stale = False
             latest = [n for n in dict.fromkeys(reversed(ready)) if state[n] == READY]
             ready[:] = reversed(latest)
-        if len(ready) <= limit:
+        if len(ready) <= first:
             taken = ready[:]
             ready.clear()
         else:
-            taken = ready[-limit:]
-            del ready[-limit:]
+            taken = ready[-first:]
+            del ready[-first:]
+        if follow and len(taken) * 2 <= limit:
+            return self._with_followers(taken, limit)
+        for number in taken:
+            state[number] = RUNNING
         return taken
 
-    def _still_running(self, numbers: Iterable[int]) -> list[int]:
-        return [number for number in numbers if self.state[number] == RUNNING]
-
-    def _with_followers(self, taken: list[int], limit: int, line: Line) -> list[int]:
-        state, waiting, leaders, left = self.state, self.waiting, self.leaders, line.left
+    def _with_followers(self, taken: list[int], limit: int) -> list[int]:
+        state, waiting, leaders = self.state, self.waiting, self.leaders
         users, starts = self._dependents.flat, self._dependents.starts
         found: list[int] = []
+        left: dict[int, int] = {}  # of nodes met: how many they wait for beyond those found
         room = limit - len(taken)
         for number in taken:
             state[number] = RUNNING
-        # What has finished meanwhile is not waited for any more: it must not be counted twice.
-        ahead = self._still_running(line.unopened)
-        taken += reversed(ahead)
-        before = frozenset(ahead)
-        line.unopened = unopened = []
         while taken:
             number = taken.pop()
-            if number not in before:
-                found.append(number)
+            found.append(number)
             if room <= 0:
-                unopened.append(number)
                 continue
             for user in users[starts[number] : starts[number + 1]]:
                 count = waiting[user]
                 if count > 1:
-                    count = left.pop(user, count) - 1
+                    count = left[user] = left.get(user, count) - 1
                     if count:
-                        left[user] = count
                         continue
                 if state[user] or user in leaders or room <= 0:
                     continue
@@ -337,7 +286,7 @@ class Schedule:
         while self._heap and len(taken) < limit:
             number = heapq.heappop(self._heap)[-1]
             if self.state[number] == READY:
-                self.state[number] = RUNNING  # it may be there twice
+                self.state[number] = RUNNING
                 taken.append(number)
         return taken[::-1]
 
@@ -364,8 +313,7 @@ class Schedule:
                 if not count and not state[user]:
                     state[user] = READY
                     push(user)
-            begin, end = first_need[number], first_need[number + 1]
-            for need in needs[begin:end] if begin < end else ():
+            for need in needs[first_need[number] : first_need[number + 1]]:
                 count = uses[need] - 1
                 uses[need] = count
                 if not count and state[need] == DONE:

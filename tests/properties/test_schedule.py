@@ -23,7 +23,6 @@ from dask_dispatcher.schedule import (
     RELEASED,
     RUNNING,
     WAITING,
-    Line,
     Schedule,
 )
 
@@ -55,10 +54,9 @@ def random_plan(rng, size):
 class Slice:
     """What one `take` gave to one worker, in the order in which it runs."""
 
-    def __init__(self, worker, left, line):
+    def __init__(self, worker, left):
         self.worker = worker
         self.left = left
-        self.line = line
 
 
 class Engine:
@@ -111,34 +109,24 @@ class Engine:
     # What an engine does. Each does nothing, and says so, where there is nothing to do it to.
 
     def take(self):
-        worker = self.rng.choice(WORKERS)
-        follow = self.rng.random() < 0.7
-        line = self.line_of(worker) if self.rng.random() < 0.7 else Line()
-        self.begin(worker, self.rng.randint(1, 8), follow, line)
+        self.begin(self.rng.choice(WORKERS), self.rng.randint(1, 8), self.rng.random() < 0.7)
 
-    def line_of(self, worker):
-        """Return the line of what a worker runs, or a new one."""
-        parts = [part for part in self.slices if part.worker == worker and part.left]
-        return parts[-1].line if parts else Line()
-
-    def begin(self, worker, limit, follow, line):
-        ahead = [n for part in self.slices if part.line is line for n in part.left]
-        taken = self.schedule.take(limit, follow=follow, line=line)
+    def begin(self, worker, limit, follow):
+        taken = self.schedule.take(limit, follow=follow)
         assert len(taken) <= limit
         assert taken or not self.in_state(READY)
         order = taken[::-1]
         assert len(set(order)) == len(order)
-        for number in order:
+        for place, number in enumerate(order):
             assert self.schedule.state[number] == RUNNING
             for need in self.plan.needs[number]:
-                assert need in self.values or need in ahead, "a value is missing"
+                assert need in self.values or need in order[:place], "a value is missing"
             for other in self.plan.after.get(number, ()):
-                assert self.schedule.state[other] in (DONE, RELEASED) or other in ahead
+                assert self.schedule.state[other] in (DONE, RELEASED) or other in order[:place]
             self.started[number] += 1
             assert self.schedule.starts.get(number, 1) == self.started[number]
-            self.inputs[number] = {n for n in self.before(number) if n not in ahead}
-            ahead.append(number)
-        self.slices.append(Slice(worker, order[:], line))
+            self.inputs[number] = {n for n in self.before(number) if n not in order[:place]}
+        self.slices.append(Slice(worker, order))
 
     def finish(self):
         if not self.runnable():
@@ -150,9 +138,8 @@ class Engine:
             if not self.has_inputs(number):
                 break
             done.append(number)
-        for other in self.slices:
-            for number in other.left if other.line is part.line else ():
-                self.inputs[number] |= set(done)
+        for number in part.left:
+            self.inputs[number] |= set(done)
         self.values.update(dict.fromkeys(done, part.worker))
         self.schedule.finish(done)
         part.left = part.left[len(done) :]
@@ -201,22 +188,7 @@ class Engine:
             self.schedule.fail(number)
         if not put_back_first:
             self.schedule.put_back(behind)
-        self.skip_what_follows(part, {number, *behind})
         return True
-
-    def skip_what_follows(self, part, missing):
-        """Put back what cannot run in the rest of a line, as something of it does not."""
-        part.line.clear()
-        for other in self.slices:
-            if other.line is part.line:
-                skipped = []
-                for number in other.left:
-                    if not missing.isdisjoint(self.before(number)):
-                        missing.add(number)
-                        skipped.append(number)
-                other.left = [number for number in other.left if number not in skipped]
-                self.started.subtract(skipped)
-                self.schedule.put_back(skipped)
 
     def resume(self):
         if not self.in_state(DELAYED):
@@ -233,7 +205,6 @@ class Engine:
         back, part.left = part.left[keep:], part.left[:keep]
         self.started.subtract(back)
         self.schedule.put_back(back)
-        self.skip_what_follows(part, set(back))
         return True
 
     def lose_worker(self):
@@ -250,7 +221,6 @@ class Engine:
     def lose(self, running, values):
         if not running and not values:
             return False
-        self.clear_lines()
         for number in values:
             del self.values[number]
         self.schedule.lose(running * 2, values * 2)  # an engine may say so twice
@@ -262,10 +232,6 @@ class Engine:
         for number in running:
             assert self.schedule.state[number] in (WAITING, READY, FAILED, CANCELLED)
         return True
-
-    def clear_lines(self):
-        for part in self.slices:
-            part.line.clear()
 
     def report_late(self):
         """What is said of nodes that do not run (any more) changes nothing."""
@@ -296,7 +262,6 @@ class Engine:
         numbers = [n for n in numbers if n not in self.foreign]
         finished = {n for n in numbers if self.schedule.state[n] in (DONE, RELEASED)}
         running = self.running()
-        self.clear_lines()
         stopped = self.schedule.cancel(numbers)
         assert set(stopped) == running & set(numbers)
         assert len(set(stopped)) == len(stopped)
@@ -410,7 +375,7 @@ class Engine:
                 number = self.elsewhere.pop()
                 self.values[number] = None
                 self.schedule.finish([number])
-            self.begin(0, 8, follow=True, line=Line())
+            self.begin(0, 8, follow=True)
             while self.finish():
                 self.check()
             for part in self.slices:  # behind what was lost since they were begun

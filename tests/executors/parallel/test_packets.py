@@ -47,13 +47,12 @@ class Packing:
 
 
 def given(packet):
-    functions, atoms, pickled, places, taken_over = packet.given
+    functions, atoms, pickled, places = packet.given
     return {
         "functions": {number: load(data) for number, data in functions},
         "atoms": atoms,
         "pickled": {number: load(data) for number, data in pickled.items()},
         "places": {number: (key, place) for number, key, place in places},
-        "taken_over": taken_over,
     }
 
 
@@ -226,19 +225,3 @@ def test_a_function_that_cannot_be_pickled_fails_its_nodes_by_name(make):
                 error
             )
         assert [entry[0] for entry in packet.entries] == [packing.number(fine)]
-
-
-def test_what_the_slice_before_makes_is_not_sent_but_taken_over(make):
-    one = op(abs)(-1)
-    two = op(abs)(one)
-    packing = make(two)
-    packing.job.schedule.take()
-    assert given(packing.pack(two)[0])["taken_over"] == [packing.number(one)]
-
-
-def test_tiny_slices_keep_what_they_make_for_the_next_one(make):
-    node = op(abs)(-1)
-    packing = make(node)
-    assert given(packing.pack(node)[0])["taken_over"] is None
-    packing.job.is_tiny = True
-    assert given(packing.pack(node)[0])["taken_over"] == []

@@ -85,29 +85,6 @@ def test_cheap_calls_fill_a_slice_with_what_follows():
     assert chosen.coroutines == []
 
 
-def test_tiny_calls_are_given_before_what_they_need_has_been_heard_of():
-    step = op(work)
-    node = step(0)
-    for _ in range(1_499):
-        node = step(node)
-    job = make_job(node, costs=known({node._callee: 1e-6}))
-    order = [job.state.plan.index[n] for n in _chain(node)]
-    worker, other = Somebody(), Somebody()
-    first = choose(job, worker)
-    assert first.numbers == order[:1000]
-    assert choose(job, other).numbers == []
-    worker.slices[1] = Slice(job, 1, first.numbers, [], first.seconds, first.line)
-    assert choose(job, worker).numbers == order[1000:]
-
-
-def test_dearer_calls_wait_until_what_they_need_is_heard_of():
-    step = op(work)
-    node = step(step(0))
-    job = make_job(node, costs=known({node._callee: 20e-6}))
-    assert job.is_even
-    assert choose(job).line is None
-
-
 def _chain(node):
     found = [node]
     while found[-1].dependencies:

@@ -55,41 +55,19 @@ def test_functions_are_sent_once_a_run(controller):
     assert controller.compute(node) == [1]
     _, given = controller.packed(node)
     columns = to_columns(given.pop())
-    controller.send("slice", 5, 99, columns, ([], {}, {}, [], None), 1000.0, False, False)
+    controller.send("slice", 5, 99, columns, ([], {}, {}, []), 1000.0, False, False)
     assert controller.ended().values == {0: 1}
     controller.send("over", 5)
-    controller.send("slice", 5, 100, columns, ([], {}, {}, [], None), 1000.0, False, False)
+    controller.send("slice", 5, 100, columns, ([], {}, {}, []), 1000.0, False, False)
     assert isinstance(controller.ended().failures[0], IndexError)  # it has forgotten the run
     assert controller.compute(node, run=6) == [1]
-
-
-def test_a_slice_takes_over_what_the_one_before_it_has_made(controller):
-    one = op(abs)(-1)
-    two = op(abs)(one)
-    local, given = controller.packed(two)
-    functions, atoms, small, places, _, entries = given
-    first, second = local.number(one), local.number(two)
-    parts = {entry[0]: to_columns([entry]) for entry in entries}
-
-    def send(serial, number, taken_over):
-        more = (functions, atoms, small, places, taken_over)
-        controller.send("slice", 5, serial, parts[number], more, 1000.0, False, False)
-        return controller.ended()
-
-    assert send(1, first, []).values == {first: 1}
-    assert send(2, second, [first]).values == {second: 1}
-    assert send(3, second, [first]).skipped == [second]  # it was of the slice before that
-    assert send(4, first, None).values == {first: 1}
-    assert send(5, second, [first]).skipped == [second]  # it was not to be kept
 
 
 def test_a_function_that_cannot_be_unpickled_fails_its_nodes(controller):
     node = op(abs)(-1)
     _, given = controller.packed(node)
     columns = to_columns(given.pop())
-    controller.send(
-        "slice", 5, 1, columns, ([(2, b"nonsense")], {}, {}, [], None), 1000.0, False, False
-    )
+    controller.send("slice", 5, 1, columns, ([(2, b"nonsense")], {}, {}, []), 1000.0, False, False)
     assert "cannot be unpickled" in str(controller.ended().failures[0])
 
 

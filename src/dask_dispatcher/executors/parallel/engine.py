@@ -41,7 +41,7 @@ from .job import Job
 from .memory import Witness, is_readable
 from .overseer import Overseer
 from .packets import Packets
-from .placing import Chosen, Placing
+from .placing import Placing
 from .process import WorkerProcess
 from .relaying import RELAYED, Relay
 from .reports import lose_coroutine, lose_slice, report, unreadable
@@ -261,9 +261,6 @@ class ParallelEngine(Engine):
 
     def _recompute(self, lost: dict[RunState, list[int]], worker: str | None, reason: str) -> None:
         """Let values that are gone be computed again, if somebody needs them still."""
-        if lost:  # what is about to be taken as done may be so no more
-            for part in (part for other in self._workers for part in other.slices.values()):
-                part.break_line()
         for state, numbers in lost.items():
             state.lost([], numbers, worker, reason)
             if not state.schedule.is_over:
@@ -341,7 +338,6 @@ class ParallelEngine(Engine):
             serial, numbers = rest
             part = worker.slices.pop(serial, None)
             if part is not None:
-                part.break_line()
                 self._attempts.take_back(part.job, numbers)
         elif kind == "ready":
             worker.identity, readable = rest
@@ -424,12 +420,9 @@ class ParallelEngine(Engine):
 
     def _give(self, job: Job) -> bool:
         """Give a slice of one run to a worker; return whether that was possible."""
-        # The worker that is asked first may leave nodes to one that has their inputs; and what is
-        # not ready yet may follow on what a worker has been given.
-        followed = (w for w in self._workers if self._placing.line_of(job, w) is not None)
-        return any(
-            self._give_to(self._placing.worker_with_room(workers), job)
-            for workers in (self._workers, job.assigned, followed)
+        # The worker that is asked first may leave nodes to one that has their inputs.
+        return self._give_to(self._placing.worker_with_room(self._workers), job) or self._give_to(
+            self._placing.worker_with_room(list(job.assigned)), job
         )
 
     def _give_to(self, worker: WorkerProcess | None, job: Job) -> bool:
@@ -439,17 +432,15 @@ class ParallelEngine(Engine):
         if chosen.coroutines:
             self._send_coroutines(job, worker, chosen.coroutines)
         if chosen.numbers:
-            self._send(job, worker, chosen)
+            self._send(job, worker, chosen.numbers, chosen.seconds)
         return bool(chosen.numbers or chosen.coroutines)
 
-    def _send(self, job: Job, worker: WorkerProcess, chosen: Chosen) -> None:
-        packet, numbers = self._pack(job, worker, chosen.numbers)
-        if chosen.line is not None and len(numbers) < len(chosen.numbers):
-            chosen.line.clear()
+    def _send(self, job: Job, worker: WorkerProcess, numbers: list[int], seconds: float) -> None:
+        packet, numbers = self._pack(job, worker, numbers)
         if not numbers:
             return
         serial = next(self._serial)
-        part = Slice(job, serial, numbers, packet.holds, chosen.seconds, chosen.line)
+        part = Slice(job, serial, numbers, packet.holds, seconds)
         if not worker.slices:
             worker.since = time.monotonic()
         worker.slices[serial] = part

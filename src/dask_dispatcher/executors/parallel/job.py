@@ -22,7 +22,6 @@ _TARGET = 0.005  # seconds that a slice is to take
 _LARGEST = 1000  # nodes of a slice
 _PROBE = 8  # nodes of a slice if it holds functions of which nothing is known
 _CHEAP = 50e-6  # seconds: below, nodes need not be looked at one by one
-_TINY = 10e-6  # seconds: below, a worker is done sooner than the controller with the next slice
 _DEAR = 1e-3  # seconds: from there on it matters what begins first
 
 
@@ -70,8 +69,6 @@ class Job:
         """Whether something is known of the cost of every function."""
         self.is_even = False
         """Whether all nodes ready are alike, cheap, and ask for nothing."""
-        self.is_tiny = False
-        """Whether they are so cheap that slices may follow on others not heard of yet."""
         self.weigh()
 
     # Costs
@@ -93,8 +90,6 @@ class Job:
         )
         if self.is_even:
             self.limit = max(1, min(_LARGEST, int(_TARGET / max(dearest, 1e-6))))
-        # A node that times out, and its worker, would leave what has followed on its late value.
-        self.is_tiny = self.is_known and dearest < _TINY and not self.has_timeouts
         if dearest >= _DEAR:
             self._rank({callee: mean for callee, mean in means.items() if mean is not None})
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SerializationError, shown
-from ...schedule import RUNNING
 from ..slices.carrying import ATOMS, SMALL
 from .places import Place, in_file, in_memory
 from .values import Copy, Given, Held, Pickled
@@ -32,8 +31,7 @@ class Packet:
     entries : list of Entry
     given : tuple
         Functions; atoms by number; pickled values by number; numbers, keys and places of large
-        values; numbers of those that the worker's slice before this one makes, or None if it is
-        not to keep what it makes for the next one.
+        values.
     holds : list
         What must stay where it is until the worker has answered.
     """
@@ -87,13 +85,10 @@ class Packets:
         places: list[tuple[int, Any, Place]] = []
         holds: list[Any] = []
         missing: dict[int, Exception | None] = {}
-        values, state = job.state.values, job.schedule.state
-        promised: list[int] = []
+        values = job.state.values
         for need in packed.needs:
             value = values[need]
-            if state[need] == RUNNING:
-                promised.append(need)
-            elif type(value) in ATOMS:  # as nearly all are, of a graph of tiny calls
+            if type(value) in ATOMS:  # as nearly all are, of a graph of tiny calls
                 atoms[need] = value
             elif isinstance(value, Pickled):
                 pickled[need] = value.data
@@ -123,9 +118,7 @@ class Packets:
         # Only those that go with entries: a packet without any is never sent.
         targets = {entry[1] for entry in entries} if missing else packed.functions
         functions, entries, more = self._functions(job, worker, targets, entries)
-        taken_over = promised if promised or job.is_tiny else None
-        given = (functions, atoms, pickled, places, taken_over)
-        return Packet(entries, given, holds), [*failed, *more]
+        return Packet(entries, (functions, atoms, pickled, places), holds), [*failed, *more]
 
     def _give(
         self,

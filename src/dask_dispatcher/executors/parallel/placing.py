@@ -8,11 +8,10 @@ of tiny calls, are not looked at one by one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...schedule import Line
 from .slices import is_late
 from .values import Given, Held
 
@@ -28,16 +27,14 @@ _UNKNOWN = _TARGET / 8  # seconds that a call of which nothing is known is count
 _USUAL = 0.01  # seconds that a slice is counted for of which nothing is known
 _BYTES_A_SECOND = 2e9  # from one process's memory to another's
 _MOVE = 0.0005  # seconds that a move takes at least
-_LONGEST_LEFT = 4000  # nodes that a line remembers because they wait for others, too
 
 
 class Chosen(NamedTuple):
-    """Nodes for one worker, what they are expected to cost, and what may follow on them there."""
+    """Nodes for one worker, and what they are expected to cost."""
 
     numbers: list[int]
     coroutines: list[int]
     seconds: float
-    line: Line | None = None
 
 
 class _Pick:
@@ -114,7 +111,7 @@ class _Pick:
 class Placing:
     """The policy; it keeps nothing."""
 
-    def worker_with_room(self, workers: Iterable[WorkerProcess]) -> WorkerProcess | None:
+    def worker_with_room(self, workers: Sequence[WorkerProcess]) -> WorkerProcess | None:
         """Return the worker that is to be given something next, if any has room."""
         best = None
         for worker in workers:
@@ -151,13 +148,9 @@ class Placing:
             Takes the resources of a node; returns False if it has to wait for them.
         """
         if job.is_even:
-            line = self.line_of(job, worker) or Line()
-            if len(line.left) > _LONGEST_LEFT:
-                line = Line()
-            numbers = job.schedule.take(job.limit, follow=True, line=line)
+            numbers = job.schedule.take(job.limit, follow=True)
             numbers.reverse()
-            seconds = len(numbers) * _TARGET / job.limit
-            return Chosen(numbers, [], seconds, line if job.is_tiny else None)
+            return Chosen(numbers, [], len(numbers) * _TARGET / job.limit)
         waiting = self._next(job, worker)
         if job.suspects:  # first, while no coroutines run that would be lost with the worker
             waiting.sort(key=lambda number: number not in job.suspects)
@@ -167,11 +160,6 @@ class Placing:
         looked_at = sum(1 for _ in takewhile(pick.looks_at, waiting))
         job.schedule.put_back([*pick.back, *waiting[looked_at:]])
         return Chosen(pick.numbers, pick.coroutines, pick.seconds)
-
-    def line_of(self, job: Job, worker: WorkerProcess) -> Line | None:
-        """Return the line that a worker is on, if what follows may be given to it already."""
-        latest = next(reversed(worker.slices.values()), None)
-        return latest.line if latest is not None and latest.job is job else None
 
     def _next(self, job: Job, worker: WorkerProcess) -> list[int]:
         mine = job.take_assigned(worker)

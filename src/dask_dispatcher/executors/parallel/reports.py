@@ -65,8 +65,6 @@ def report(
     ended = [*numbers, *(number for number, _ in failed), *skipped, *back]
     if part is not None:
         part.note(ended)
-        if failed or skipped or back:
-            part.break_line()
     else:
         for number in ended:
             worker.coroutines.pop((job.serial, number), None)

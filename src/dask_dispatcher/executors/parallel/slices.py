@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ...schedule import Line
     from .job import Job
 
 __all__ = ["Coroutine", "Slice", "is_late"]
@@ -25,8 +24,6 @@ class Slice:
         What the worker has been told of, which must stay where it is meanwhile.
     seconds : float
         How long it is expected to take.
-    line : Line, optional
-        What may follow on it on its worker before it is heard of.
 
     Attributes
     ----------
@@ -43,7 +40,6 @@ class Slice:
         "holds",
         "is_nudged",
         "job",
-        "line",
         "numbers",
         "pending",
         "seconds",
@@ -51,13 +47,7 @@ class Slice:
     )
 
     def __init__(
-        self,
-        job: Job,
-        serial: int,
-        numbers: list[int],
-        holds: list[Any],
-        seconds: float,
-        line: Line | None = None,
+        self, job: Job, serial: int, numbers: list[int], holds: list[Any], seconds: float
     ) -> None:
         self.job = job
         self.serial = serial
@@ -65,7 +55,6 @@ class Slice:
         self.pending = set(numbers)
         self.holds = holds
         self.seconds = seconds
-        self.line = line
         self.is_nudged = False
         self.announced: int | None = None
 
@@ -77,11 +66,6 @@ class Slice:
     def note(self, numbers: Iterable[int]) -> None:
         """Note that something has been heard of nodes."""
         self.pending.difference_update(numbers)
-
-    def break_line(self) -> None:
-        """Let nothing more follow on it: not all of it has been run."""
-        if self.line is not None:
-            self.line.clear()
 
 
 def is_late(slices: Iterable[Slice]) -> bool:

@@ -62,8 +62,6 @@ _MEMORY_SHARE = 0.6  # of the machine's, that all workers together may fill with
 
 _PR_SET_PDEATHSIG = 1
 
-_NOTHING: tuple[int, dict[int, Any]] = -1, {}
-
 
 class Worker:
     """The process's one object.
@@ -96,8 +94,6 @@ class Worker:
         self._lock = threading.Lock()
         self._reported = 0.0
         self._reporting = threading.Lock()  # what is taken from an outbox first is sent first
-        # What the latest slice has made, and of which run: what was sent meanwhile may take it.
-        self._made = _NOTHING
         self._is_copy = False  # a fork of a worker, made by a node
         self._coroutines: CoroutineRunner | None = None
         self._store = Store(
@@ -160,7 +156,6 @@ class Worker:
         elif kind == "over":
             self._functions.pop(message[1], None)
             self._store.forget_literals(message[1])
-            self._inbox.put(())
         elif kind == "nudge":
             self._answer(message[1])
         elif kind == "answer":
@@ -236,11 +231,7 @@ class Worker:
     def work(self) -> None:
         """Run what comes, for ever."""
         while True:
-            part = self._inbox.get()
-            if part:
-                self._run_slice(*part)
-            else:  # a run is over
-                self._made = _NOTHING
+            self._run_slice(*self._inbox.get())
 
     def _run_slice(
         self,
@@ -255,12 +246,6 @@ class Worker:
     ) -> None:
         functions.open(entries)
         values = self._values(given)
-        taken_over = given[4]
-        of, made = self._made
-        if taken_over and of == run:
-            values.update((number, made[number]) for number in taken_over if number in made)
-        self._made = _NOTHING
-        numbers = [] if taken_over is None else [entry[0] for entry in entries]
         runner = SliceRunner(functions.table, self._keeper(run), self._name, self._cell)
         with self._lock:
             if self._waiting.pop(serial, None) is None:  # withdrawn
@@ -280,8 +265,6 @@ class Worker:
                 self._store.make_room()
 
         runner.run(entries, values, pause, observed=observed, stamps=stamps)
-        if numbers:
-            self._made = run, {number: values[number] for number in numbers if number in values}
         self._cell[_ENDED] = serial
         with self._lock:
             self._runner = None
@@ -289,7 +272,7 @@ class Worker:
         self._store.make_room()
 
     def _values(self, given: tuple[Any, ...]) -> Values:
-        _, atoms, pickled, places, _ = given
+        _, atoms, pickled, places = given
         values = Values(atoms, pickled)
         for number, key, place in places:
             values[number] = Lazy(
