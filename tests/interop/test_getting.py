@@ -82,6 +82,12 @@ def test_bag(executor):
     assert dict(found) == {0: 4, 1: 3, 2: 3}
 
 
+def test_bag_grouped_through_a_folder_that_goes_with_its_object(executor):
+    bag = dask.bag.from_sequence(range(30), npartitions=3).groupby(lambda n: n % 3, shuffle="disk")
+    found = bag.compute(scheduler=executor.get)
+    assert {k: sorted(v) for k, v in found} == {k: [*range(k, 30, 3)] for k in range(3)}
+
+
 def test_several_collections_at_once(local):
     x = dask.array.ones(6, chunks=2)
     assert dask.compute(x.sum(), {"mean": x.mean()}, scheduler=local.get) == (6, {"mean": 1})

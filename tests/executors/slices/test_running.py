@@ -29,6 +29,11 @@ def report(outbox):
     return dict(zip(names, outbox.take(), strict=True))
 
 
+class Finalized:
+    def __del__(self):
+        pass
+
+
 def inc(x):
     return x + 1
 
@@ -61,6 +66,7 @@ def test_atoms_are_reported_in_the_order_in_which_they_were_made():
         (None, "numbers"),
         (ValueError("a value like others"), "pickled"),
         (bytearray(SMALL + 1), "large"),
+        ([{1: Finalized()}], "large"),
     ],
 )
 def test_small_values_come_with_the_report_and_large_ones_stay(value, where):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import RemoteError, SerializationError, portable, safe_text
 from ...pickling import Pickler, dumps
@@ -24,6 +24,7 @@ __all__ = [
     "dump",
     "dump_error",
     "dump_failure",
+    "dump_result",
     "is_atom",
     "load",
     "load_failure",
@@ -61,6 +62,36 @@ def dump(value: Any, what: str) -> Dumped:
     ------
     SerializationError
     """
+    return _dump(value, what, Pickler)[0]
+
+
+def dump_result(value: Any) -> tuple[Dumped, bool]:
+    """Pickle the value of a node, and say whether it must live for as long as its copies are used.
+
+    It must if anything in it has a finalizer, which may take away what its copies work with, as the
+    ``__del__`` of a temporary folder does.
+
+    Raises
+    ------
+    SerializationError
+    """
+    dumped, pickler = _dump(value, "the result", _ResultPickler)
+    return dumped, pickler.has_finalizer
+
+
+class _ResultPickler(Pickler):
+    has_finalizer = False
+
+    def reducer_override(self, obj: Any) -> Any:
+        if hasattr(type(obj), "__del__"):
+            self.has_finalizer = True
+        return super().reducer_override(obj)
+
+
+P = TypeVar("P", bound=Pickler)
+
+
+def _dump(value: Any, what: str, kind: type[P]) -> tuple[Dumped, P]:
     buffers: list[pickle.PickleBuffer] = []
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
@@ -71,8 +102,10 @@ def dump(value: Any, what: str) -> Dumped:
         return is_small
 
     try:
-        pickled = dumps(value, keep)
-        return pickled, [buffer.raw() for buffer in buffers]
+        with io.BytesIO() as file:
+            pickler = kind(file, protocol=5, buffer_callback=keep)
+            pickler.dump(value)
+            return (file.getvalue(), [buffer.raw() for buffer in buffers]), pickler
     except BaseException as error:
         raise SerializationError(
             f"{what}, a {type(value).__name__}, cannot be pickled: {type(error).__name__}: "

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...nesting import Nested
 from ..policy import Failure
-from .carrying import ATOMS, SMALL, dump, dump_failure, load
+from .carrying import ATOMS, SMALL, dump_failure, dump_result, load
 from .metering import Meter
 from .packing import Entry
 
@@ -169,8 +169,8 @@ class SliceRunner:
         The run's table.
     keep : callable
         Takes a node's number, its pickled value, its buffers and the value itself, where the value
-        is large; keeps it, and returns what `Outbox.large` says of it and what later nodes of the
-        slice are given.
+        is large or has a finalizer; keeps it, and returns what `Outbox.large` says of it and what
+        later nodes of the slice are given.
     worker : str
         Its name in errors.
     current : mutable sequence of int
@@ -267,8 +267,8 @@ class SliceRunner:
         """Note the value of a node."""
         outbox = self.outbox
         try:
-            pickled, buffers = dump(value, "the result")
-            if not buffers and len(pickled) <= SMALL:
+            (pickled, buffers), must_live = dump_result(value)
+            if not (buffers or must_live) and len(pickled) <= SMALL:
                 outbox.pickled.append((number, pickled))
             else:
                 said, value = self._keep(number, pickled, buffers, value)
