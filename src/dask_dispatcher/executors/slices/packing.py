@@ -131,17 +131,15 @@ class Packer:
         for number in numbers:
             node = nodes[number]
             start, end = starts[number], starts[number + 1]
-            mine: tuple[int, ...] = ()
-            if start < end:
-                mine = tuple(needs[start:end])
-                taken.update(mine)
+            mine = needs[start:end].tolist() if start < end else []
+            taken.update(mine)
             if type(node) is Op and node._kwargs is None and not node._nested:
                 if node._callee is not last:
                     last, target = node._callee, self.target_of(number)
                 args = node._args
                 # As many as it needs, so each is a node of its own, and in this order.
                 if args and len(mine) == len(args):
-                    add((number, target, mine, self._first_places(len(mine)), _NO_NAMES))
+                    add((number, target, tuple(mine), self._first_places(len(mine)), _NO_NAMES))
                     continue
                 found = self._plain_args(args, mine)
                 if found is not None:
