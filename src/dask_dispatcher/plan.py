@@ -8,18 +8,18 @@ state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .adjacency import Adjacency
 from .nesting import PLACEHOLDERS
 from .nodes import DataNode, DispatchNode
 from .ops import Op
 from .options import Options
 
 if TYPE_CHECKING:
-    from .callee import Callee
     from .graph import DispatchGraph
 
 __all__ = ["DepthFirst", "Plan", "compile_plan"]
@@ -46,18 +46,17 @@ class Plan:
         By number: a `DispatchNode`, or a `NodeFuture` given as an argument.
     index : dict
         The number of each node. Merged nodes share one.
-    needs : Adjacency
+    needs : list of tuple of int
         By number: the distinct nodes whose values it takes.
-    dependents : Adjacency
-        By number: the distinct nodes that wait for it.
+    dependents : list of sequence of int
+        By number: the distinct nodes that wait for it. Most have none or one: a tuple, shared with
+        others that have the same; a list is for those that have several.
     after : dict of int to list of int
         For the few that have any: the nodes it waits for without taking their values.
     special : dict of int to Options
         For the few whose options ask something of the engine.
     coroutines : list of int
         The ``async def`` calls.
-    callees : set of Callee
-        What its `Op` call.
     given : dict of int to object
         The nodes that need not run, with what stands for their values.
     requested : list of int
@@ -68,12 +67,11 @@ class Plan:
 
     nodes: list[Any] = field(default_factory=list)
     index: dict[Any, int] = field(default_factory=dict)
-    needs: Adjacency = field(default_factory=Adjacency)
-    dependents: Adjacency = field(default_factory=Adjacency)
+    needs: list[tuple[int, ...]] = field(default_factory=list)
+    dependents: list[Sequence[int]] = field(default_factory=list)
     after: dict[int, list[int]] = field(default_factory=dict)
     special: dict[int, Options] = field(default_factory=dict)
     coroutines: list[int] = field(default_factory=list)
-    callees: set[Callee] = field(default_factory=set)
     given: dict[int, Any] = field(default_factory=dict)
     requested: list[int] = field(default_factory=list)
     depth_first: bool = False
@@ -85,6 +83,14 @@ class Plan:
             return special
         node = self.nodes[number]
         return node.options if type(node) is Op else DEFAULTS
+
+    def add_dependent(self, number: int, user: int) -> None:
+        """Note that `user` waits for a node."""
+        users = self.dependents[number]
+        if type(users) is list:
+            users.append(user)
+        else:
+            self.dependents[number] = [*users, user] if users else (user,)
 
 
 def compile_plan(
@@ -121,10 +127,11 @@ def compile_plan(
     compiler = _Compiler(inputs or {}, graph)
     if graph is not None:
         graph.check_acyclic({node for node in graph if compiler.is_input(node)})
-    for node in requested:
-        compiler.number(node)
-    compiler.walk()
-    plan = compiler.finished()
+    with _collector_paused():
+        for node in requested:
+            compiler.number(node)
+        compiler.walk()
+    plan = compiler.plan
     plan.depth_first = depth_first
     plan.requested = [plan.index[node] for node in requested]
     return plan
@@ -137,8 +144,6 @@ class _Compiler:
         self.inputs_by_key = {node.key: value for node, value in inputs.items()}
         self.graph = graph
         self.pure: dict[str, int] = {}
-        self.merged: dict[int, int] = {}  # nodes for which equal calls stand, and these
-        self.latest: list[int] = []  # by number: the latest node that was found to need it
 
     def number(self, node: Any) -> int:
         """Return the number of `node`, giving it the next one if it has none."""
@@ -147,61 +152,50 @@ class _Compiler:
         if number is None:
             number = plan.index[node] = len(plan.nodes)
             plan.nodes.append(node)
-            self.latest.append(-1)
+            plan.dependents.append(())
         return number
 
     def walk(self) -> None:
         """Number all that the numbered nodes need; the list of nodes is the queue."""
-        nodes, index, latest = self.plan.nodes, self.plan.index, self.latest
-        coroutines, callees = self.plan.coroutines, self.plan.callees
-        flat, starts = self.plan.needs.flat, self.plan.needs.starts
+        nodes, index, dependents = self.plan.nodes, self.plan.index, self.plan.dependents
+        needs, coroutines = self.plan.needs, self.plan.coroutines
         usual = not self.inputs and self.graph is None
-        is_plain = is_coroutine = False
-        callee = None
-        for number, node in enumerate(nodes):
-            is_op = type(node) is Op
-            if is_op and node._callee is not callee:
-                callee = node._callee
-                callees.add(callee)
-                is_plain, is_coroutine = usual and callee.is_plain, callee.is_coroutine
-            if is_op and is_plain:
-                if is_coroutine:
+        several: list[int] = []
+        number = -1
+        for node in nodes:
+            number += 1
+            if usual and type(node) is Op and node._callee.is_plain:
+                if node._callee.is_coroutine:
                     coroutines.append(number)
             elif self._is_settled(number, node):
-                starts.append(len(flat))
+                needs.append(())
                 continue
-            if is_op and node._kwargs is None and not node._nested:
+            if type(node) is Op and node._kwargs is None and not node._nested:
                 placeholders = node._args
             else:
                 placeholders = node._inputs()
+            me = (number,)
             for value in placeholders:
                 if type(value) in PLACEHOLDERS:
                     need = index.get(value)
                     if need is None:
                         need = index[value] = len(nodes)
                         nodes.append(value)
-                        latest.append(number)
-                    elif latest[need] == number:
-                        continue
+                        dependents.append(me)
                     else:
-                        latest[need] = number
-                    flat.append(need)
-            starts.append(len(flat))
-
-    def finished(self) -> Plan:
-        """Return the plan, with its edges in both directions."""
-        plan = self.plan
-        self.latest.clear()
-        if self.merged:
-            plan.needs = Adjacency.of(
-                dict.fromkeys(self.merged.get(need, need) for need in needs) for needs in plan.needs
-            )
-            for number, before in plan.after.items():
-                needs = set(plan.needs[number])
-                later = dict.fromkeys(self.merged.get(other, other) for other in before)
-                before[:] = [other for other in later if other not in needs]
-        plan.dependents = plan.needs.transposed(plan.after)
-        return plan
+                        users = dependents[need]
+                        if not users:
+                            dependents[need] = me
+                        # The edges of one node come one after the other, so a repeat is the last.
+                        elif users[-1] == number:
+                            continue
+                        elif type(users) is list:
+                            users.append(number)
+                        else:
+                            dependents[need] = [*users, number]
+                    several.append(need)
+            needs.append(tuple(several))
+            several.clear()
 
     def _is_settled(self, number: int, node: Any) -> bool:
         """Note what is special about a node; return whether it need not run."""
@@ -240,8 +234,17 @@ class _Compiler:
         first = self.pure.setdefault(node.key, number)
         if first == number:
             return False
-        plan.index[node] = self.merged[number] = first
+        plan.index[node] = first
         plan.given[number] = None
+        for user in plan.dependents[number]:
+            needs, after = plan.needs[user], plan.after.get(user, [])
+            if first not in needs and first not in after:
+                plan.add_dependent(first, user)
+            needs = tuple(dict.fromkeys(first if n == number else n for n in needs))
+            later = dict.fromkeys(first if n == number else n for n in after)
+            after[:] = [n for n in later if n not in needs]
+            plan.needs[user] = needs
+        plan.dependents[number] = ()
         return True
 
     def _order(self, number: int, node: Any) -> None:
@@ -255,3 +258,17 @@ class _Compiler:
         numbers = dict.fromkeys(n for n in map(self.number, before) if n not in data)
         if numbers:
             self.plan.after[number] = list(numbers)
+            for other in numbers:
+                self.plan.add_dependent(other, number)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Pause the cycle collector: numbering makes many small tuples and no cycles."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

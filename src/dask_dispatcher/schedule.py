@@ -83,8 +83,8 @@ class Schedule:
         self._requested = frozenset(plan.requested)
         self._depth_first = plan.depth_first
         self.state = bytearray(total)
-        self.waiting = plan.needs.lengths()
-        self.uses = plan.dependents.lengths()
+        self.waiting = [len(needs) for needs in plan.needs]
+        self.uses = [len(users) for users in plan.dependents]
         self.root: dict[int, int] = {}
         """Of each failed node: the node whose failure it shares."""
         self.losses: dict[int, int] = {}
@@ -185,8 +185,8 @@ class Schedule:
         return taken
 
     def _with_followers(self, taken: list[int], limit: int) -> list[int]:
-        state, waiting, leaders = self.state, self.waiting, self.leaders
-        users, starts = self._dependents.flat, self._dependents.starts
+        state, waiting, dependents = self.state, self.waiting, self._dependents
+        leaders = self.leaders
         found: list[int] = []
         left: dict[int, int] = {}  # of nodes met: how many they wait for beyond those found
         room = limit - len(taken)
@@ -197,7 +197,7 @@ class Schedule:
             found.append(number)
             if room <= 0:
                 continue
-            for user in users[starts[number] : starts[number + 1]]:
+            for user in dependents[number]:
                 count = waiting[user]
                 if count > 1:
                     count = left[user] = left.get(user, count) - 1
@@ -298,8 +298,7 @@ class Schedule:
         A node that is not running (its run was stopped, it was lost, it timed out) is passed over.
         """
         state, waiting, uses, freed = self.state, self.waiting, self.uses, self.freed
-        users, first_user = self._dependents.flat, self._dependents.starts
-        needs, first_need, requested = self._needs.flat, self._needs.starts, self._requested
+        dependents, needs, requested = self._dependents, self._needs, self._requested
         push = self.ready.append if self._heap is None else self._push_one
         ended = 0
         for number in numbers:
@@ -307,13 +306,13 @@ class Schedule:
                 continue
             state[number] = DONE
             ended += 1
-            for user in users[first_user[number] : first_user[number + 1]]:
+            for user in dependents[number]:
                 count = waiting[user] - 1
                 waiting[user] = count
                 if not count and not state[user]:
                     state[user] = READY
                     push(user)
-            for need in needs[first_need[number] : first_need[number + 1]]:
+            for need in needs[number]:
                 count = uses[need] - 1
                 uses[need] = count
                 if not count and state[need] == DONE:
@@ -519,7 +518,7 @@ class Schedule:
 
     def _backwards(self) -> list[int]:
         """Return all nodes, dependents first."""
-        left = self._dependents.lengths()
+        left = [len(users) for users in self._dependents]
         order = [number for number, count in enumerate(left) if not count]
         for number in order:
             for need in (*self._needs[number], *self._after.get(number, ())):

@@ -68,8 +68,10 @@ class BlamesDependents(ThreadsExecutor):
 class IgnoresOrder(ThreadsExecutor):
     def _plan(self, nodes, inputs):
         requested, plan = super()._plan(nodes, inputs)
+        for number, before in plan.after.items():
+            for other in before:
+                plan.dependents[other] = [n for n in plan.dependents[other] if n != number]
         plan.after.clear()
-        plan.dependents = plan.needs.transposed()
         return requested, plan
 
 

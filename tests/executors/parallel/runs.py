@@ -40,6 +40,8 @@ class Somebody:
         The messages to it.
     kills : int
         How often it was killed.
+    kept : int
+        How many values it holds.
     """
 
     is_open: bool = True
@@ -51,6 +53,7 @@ class Somebody:
     since: float = 0.0
     is_gone: bool = False
     kills: int = 0
+    kept: int = 0
     sent: list[tuple[Any, ...]] = field(default_factory=list)
     name: str = "somebody"
     reason: str = "killed by SIGKILL"

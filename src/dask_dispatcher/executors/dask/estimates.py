@@ -54,7 +54,7 @@ class Estimates:
         self._nodes = plan.nodes
         self._schedule = schedule
         self._costs, self._sizes = costs, sizes
-        self._callees = plan.callees
+        self._callees = {node._callee for node in plan.nodes if type(node) is Op}
         self._kin: dict[int, list[Any]] = {}  # callees by the id of their function
         for callee in self._callees:
             self._kin.setdefault(id(callee.func), []).append(callee)

@@ -147,7 +147,8 @@ class Job:
     def look_for_slow(self, slow: Mapping[Callable[..., Any], Any]) -> None:
         """Be careful if any call is known to be slow; other runs of the executor may have told."""
         if slow and not self.is_careful:
-            self.is_careful = any(_function(c) in slow for c in self.state.plan.callees)
+            callees = {node._callee for node in self.nodes if type(node) is Op}
+            self.is_careful = any(_function(callee) in slow for callee in callees)
 
     def rank(self, costs: Mapping[Callable[..., Any], tuple[float, bool]]) -> None:
         """Let what most slow work hangs on begin first, as far as costs are known by now."""

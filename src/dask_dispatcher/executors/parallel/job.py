@@ -57,7 +57,7 @@ class Job:
         self._costs = costs
         self._known: dict[WorkerProcess, set[int]] = {}  # functions that each worker has
         self._pickled: dict[int, bytes | SerializationError] = {}
-        self._callees = state.plan.callees
+        self._callees = {node._callee for node in state.plan.nodes if type(node) is Op}
         special = state.plan.special
         self._alone = {n for n, o in special.items() if o.resources or o.max_losses is not None}
         self._demanding = {n: o.resources for n, o in special.items() if o.resources}

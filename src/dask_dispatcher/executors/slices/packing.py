@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ...nesting import PLACEHOLDERS, Input, Nested
@@ -124,19 +125,14 @@ class Packer:
         """
         packed = Packed()
         failed: list[tuple[int, Exception]] = []
-        nodes, add = self._nodes, packed.entries.append
-        needs, starts = self._needs.flat, self._needs.starts
-        taken: set[int] = set()
+        nodes, needs, add = self._nodes, self._needs, packed.entries.append
         last, target = None, -1
         for number in numbers:
             node = nodes[number]
-            start, end = starts[number], starts[number + 1]
-            mine = needs[start:end].tolist() if start < end else []
-            taken.update(mine)
             if type(node) is Op and node._kwargs is None and not node._nested:
                 if node._callee is not last:
                     last, target = node._callee, self.target_of(number)
-                args = node._args
+                args, mine = node._args, needs[number]
                 # As many as it needs, so each is a node of its own, and in this order.
                 if args and len(mine) == len(args):
                     add((number, target, tuple(mine), self._first_places(len(mine)), _NO_NAMES))
@@ -149,7 +145,8 @@ class Packer:
                 add(self._entry(number, packed))
             except Exception as error:
                 failed.append((number, error))
-        packed.needs = list(taken.difference(numbers))
+        taken = chain.from_iterable(map(needs.__getitem__, numbers))
+        packed.needs = list(set(taken).difference(numbers))
         packed.functions = {entry[1] for entry in packed.entries}
         return packed, failed
 
