@@ -279,6 +279,7 @@ class SimulatedConnection:
 
     is_alive = True
     address = "sim://scheduler"
+    name = "simulated"
 
     def __init__(self, world: World, workers: int) -> None:
         self.world = world

@@ -8,6 +8,7 @@ import pytest
 from distributed.client import FutureState
 
 from dask_dispatcher import WorkerLostError, op
+from dask_dispatcher.executors.batches import Finished
 from dask_dispatcher.executors.dask.batches import Batch
 from dask_dispatcher.executors.dask.boxes import Kept
 from dask_dispatcher.executors.dask.groups import Group
@@ -193,7 +194,10 @@ def test_observers_learn_where_nodes_ran():
     desk = Desk(1)
     desk.state.events = events = []
     desk.say(atoms={0: 0}, times=[(0, 1.0, 2.0, 30)])
-    assert (0, 1.0, 2.0, ADDRESS, 30) in events
+    (finished,) = (event for event in events if type(event) is Finished)
+    columns = finished.numbers, finished.started, finished.ended, finished.moved
+    assert [*map(list, columns)] == [[0], [1.0], [2.0], [30]]
+    assert finished.worker == ADDRESS
 
 
 def test_of_a_run_that_was_reset_nothing_is_kept():
