@@ -5,11 +5,10 @@ import os
 import signal
 
 import distributed
-import psutil
 import pytest
 from tests.support import eventually
 from tests.support.gates import Gate
-from tests.support.programs import Program
+from tests.support.programs import LINGERING, Program, ends_at_a_second_sigint, has_ended
 
 pytestmark = pytest.mark.timeout(180)  # a busy machine takes half a minute to start a cluster
 
@@ -64,13 +63,6 @@ def check_nothing_left(program):
             eventually(lambda: client.run_on_scheduler(count_tasks) == 0, 40)
 
 
-def has_ended(process):
-    # Whoever inherits an orphan takes its time to bury it.
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.status() == psutil.STATUS_ZOMBIE
-    return True
-
-
 def count_tasks(dask_scheduler):
     return len(dask_scheduler.tasks)
 
@@ -99,26 +91,8 @@ with executor:
 
 
 def test_a_second_sigint_ends_what_the_first_did_not(begin):
-    text = """
-def linger(*_):
-    try:  # around all of it: the second may come as soon as the first has been told of
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("once", flush=True)
-        time.sleep(600)
-    finally:
-        print("twice", flush=True)
-
-signal.signal(signal.SIGINT, linger)
-with executor:
-    executor.run(begun)
-"""
-    program = begin(text, "shared")
-    program.signal(signal.SIGINT)
-    program.says("once")
-    program.signal(signal.SIGINT)
-    out, err = program.ends(-signal.SIGINT)
-    assert out == "twice\n"
-    assert err.count("Traceback") == 1
+    program = begin(LINGERING, "shared")
+    ends_at_a_second_sigint(program)
     check_nothing_left(program)
 
 

@@ -4,10 +4,9 @@ import contextlib
 import os
 import signal
 
-import psutil
 import pytest
 from tests.support import eventually
-from tests.support.programs import Program
+from tests.support.programs import LINGERING, Program, ends_at_a_second_sigint, has_ended
 from tests.support.trials import check_stderr
 
 from dask_dispatcher import op
@@ -85,13 +84,6 @@ def begin(tmp_path):
 def check_workers_end(program):
     """Check V5."""
     eventually(lambda: all(map(has_ended, program.workers)), 5, "the workers to end")
-
-
-def has_ended(process):
-    # Whoever inherits an orphan takes its time to bury it.
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.status() == psutil.STATUS_ZOMBIE
-    return True
 
 
 def check_nothing_left(program):
@@ -176,26 +168,8 @@ def test_sigint_to_the_whole_group_as_a_terminal_sends_it(begin):
 
 
 def test_a_second_sigint_ends_what_the_first_did_not(begin):
-    text = """
-def linger(*_):
-    try:  # around all of it: the second may come as soon as the first has been told of
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("once", flush=True)
-        time.sleep(600)
-    finally:
-        print("twice", flush=True)
-
-signal.signal(signal.SIGINT, linger)
-with executor:
-    executor.run(begun)
-"""
-    program = begin(text)
-    program.signal(signal.SIGINT)
-    program.says("once")
-    program.signal(signal.SIGINT)
-    out, err = program.ends(-signal.SIGINT)
-    assert out == "twice\n"
-    assert err.count("Traceback") == 1
+    program = begin(LINGERING)
+    ends_at_a_second_sigint(program)
     check_nothing_left(program)
 
 

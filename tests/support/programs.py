@@ -11,9 +11,25 @@ import psutil
 
 from tests.support.trials import BOUND
 
-__all__ = ["Program"]
+__all__ = ["LINGERING", "Program", "ends_at_a_second_sigint", "has_ended"]
 
 _ROOT = Path(__file__).parents[2]
+
+
+LINGERING = """
+def linger(*_):
+    try:  # around all of it: the second may come as soon as the first has been told of
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("once", flush=True)
+        time.sleep(600)
+    finally:
+        print("twice", flush=True)
+
+signal.signal(signal.SIGINT, linger)
+with executor:
+    executor.run(begun)
+"""
+"""A program that has an executor and nodes that have begun, and takes its time over a first SIGINT."""
 
 
 class Program:
@@ -69,3 +85,20 @@ class Program:
     def children(self) -> list[psutil.Process]:
         """Return the processes it has started, and those that they have."""
         return psutil.Process(self.pid).children(recursive=True)
+
+
+def ends_at_a_second_sigint(program: Program) -> None:
+    """Send a `LINGERING` program two, the second in the midst of the first."""
+    program.signal(signal.SIGINT)
+    program.says("once")
+    program.signal(signal.SIGINT)
+    out, err = program.ends(-signal.SIGINT)
+    assert out == "twice\n"
+    assert err.count("Traceback") == 1
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Return whether a process has ended; whoever inherits an orphan takes its time to bury it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    return True

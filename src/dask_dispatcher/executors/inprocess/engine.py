@@ -236,17 +236,17 @@ class ThreadEngine(Engine):
             if member.is_idle:
                 member.call()
                 return
-        if threading.current_thread() is not threading.main_thread():
-            self._hire()
-        else:  # Ctrl-C could leave a thread half started, and counted as busy for ever
-            self._start_watch().post(self._hire)
-
-    def _hire(self) -> None:
-        """Start one more thread, if there may be more."""
-        if self._count_working() < self._limit and not self._closing:
+        if threading.current_thread() is threading.main_thread():
+            # Ctrl-C could leave a thread half started, and counted as busy for ever.
+            self._start_watch().post(self._call_if_nobody_is_busy)
+        elif self._count_working() < self._limit:
             member = Member(self, next(self._serial))
             self._members.append(member)
             member.thread.start()
+
+    def _call_if_nobody_is_busy(self) -> None:
+        if self._has_calls() and not any(member.is_busy for member in self._members):
+            self._call_one()
 
     def _count_working(self) -> int:
         return sum(not (member.is_nested or member.abandoned) for member in self._members)
@@ -274,8 +274,7 @@ class ThreadEngine(Engine):
                     member.rest()
             if member in self._members:
                 self._members.remove(member)
-            if self._has_calls() and not any(other.is_busy for other in self._members):
-                self._call_one()
+            self._call_if_nobody_is_busy()
 
     def _next_job(self) -> Job | None:
         """Return a run that has a call ready, each in turn."""
