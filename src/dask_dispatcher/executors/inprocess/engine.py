@@ -41,6 +41,9 @@ _LARGEST_SLICE = 1024
 _SLICE_SECONDS = 0.002  # what a slice is sized for
 _SLOW = 0.001  # seconds; the first guess at the cost of a call that stalls a thread
 _UNKNOWN = _SLOW, True
+# Seconds that `close` waits at a time: a Ctrl-C that comes just before a thread begins to wait is not
+# noticed before it wakes.
+_BREATH = 0.5
 _MOST_COSTS = 1000  # functions whose costs are remembered between runs
 
 
@@ -160,7 +163,8 @@ class ThreadEngine(Engine):
             members = self._dismiss()
         for member in members:
             if member.thread is not threading.current_thread():
-                member.thread.join()
+                while member.thread.is_alive():
+                    member.thread.join(_BREATH)
         if self._watch is not None:
             self._watch.close()
 
