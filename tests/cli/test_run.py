@@ -193,7 +193,8 @@ def test_ctrl_c_is_a_line_and_exit_code_130(folder, name, signals):
             program.send_signal(signal.SIGINT)
         shown += program.stderr.read()
     assert program.returncode == 130
-    assert shown.endswith("dask dispatch: interrupted\n")
+    # The thread of the progress may write its last line in between that and the exit.
+    assert "dask dispatch: interrupted" in shown.splitlines()
     assert "Traceback" not in shown
 
 
