@@ -258,6 +258,24 @@ def test_many_items_between_two_nodes(executor: Executor) -> None:
     assert got == list(range(count))
 
 
+def test_many_large_items_between_two_nodes(executor: Executor) -> None:
+    """They stay where they were put, however their requests cross what is sent ahead."""
+
+    @op
+    def put_blocks(channel: DeferredChannel[bytes]) -> None:
+        for number in range(400):
+            channel.put(bytes([number % 256]) * 20_000)
+        channel.close()
+
+    @op
+    def first_bytes(channel: DeferredChannel[bytes]) -> list[int]:
+        return [block[0] for block in channel]
+
+    channel: DeferredChannel[bytes] = DeferredChannel(50)
+    found, _ = executor.compute([first_bytes(channel), put_blocks(channel)])
+    assert found == [number % 256 for number in range(400)]
+
+
 def test_what_an_eager_consumer_leaves_is_there_for_others(executor: Executor) -> None:
     channel: DeferredChannel[int] = DeferredChannel(0)
     for number in range(200):

@@ -11,9 +11,10 @@ What is put stays here until the controller lets it go; small channel items trav
     withdraw  ticket, pickled error                                            to the controller
     brought   ticket: what the answer pointed to has been read                 to the controller
     let go    keys                                                             to the worker
-    ahead     key of a channel, places, items, whether to return all           to the worker
-    put       key of a channel, item for a place ahead, whether eager          to the controller
-    took      key of a channel, whether eager                                  to the controller
+    ahead     key of a channel, places, items, whether to return all,
+              the last ticket that had come                                    to the worker
+    put       key of a channel, items for places ahead, whether eager          to the controller
+    took      key of a channel, how many items ahead, whether eager            to the controller
     returned  key of a channel                                                 to the controller
 
 An item is ``("atom", value)``, ``("bytes", pickled)``, or a place: ``("kept", key, place)`` to the
@@ -72,7 +73,7 @@ class WorkerLink:
         self._is_readable = True
         self._serial = itertools.count(1)
         self._kept: dict[int, tuple[Dumped, Any]] = {}
-        self._asker = Asker(self._say)
+        self._asker = Asker(self._say, self._forget)
         self.receive = self._asker.receive
 
     def use_files(self) -> None:
@@ -139,6 +140,10 @@ class WorkerLink:
             ticket, error = rest
             rest = ticket, dump_error(error)
         self._send(kind, *rest)
+
+    def _forget(self, item: tuple[Any, ...]) -> None:
+        if item[0] == "kept":
+            self._kept.pop(item[1], None)
 
     # What the controller says; the channel thread's
 

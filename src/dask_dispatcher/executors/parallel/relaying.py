@@ -49,6 +49,7 @@ class Placed:
         self.place = place
         self._worker = worker
         self._release = release
+        self._is_left = False
         worker.kept += 1
 
     def bring(self, deadline: float | None = None) -> Any:
@@ -57,8 +58,14 @@ class Placed:
         except GoneError:
             raise DeferredLostError(f"the value is lost: {self.holder} is gone") from None
 
+    def leave(self) -> None:
+        """Leave it to the worker when to let it go."""
+        self._is_left = True
+        self._worker.kept -= 1
+
     def __del__(self) -> None:
-        self._release(self._worker, self.key, self.place)
+        if not self._is_left:
+            self._release(self._worker, self.key, self.place)
 
 
 class _Filed:
@@ -75,13 +82,14 @@ class _Filed:
 class _Asked:
     """A request under way."""
 
-    __slots__ = ("blocks", "carrier", "run", "ticket", "verb")
+    __slots__ = ("blocks", "carrier", "item", "run", "ticket", "verb")
 
     def __init__(self, verb: str, run: Any, blocks: bool) -> None:
         self.verb = verb
         self.run = run
         self.blocks = blocks
         self.carrier: Any = None
+        self.item: Any = None
         self.ticket: Any = None
 
 
@@ -134,13 +142,16 @@ class Relay:
         try:
             asked.carrier = self._context.run(carrier, Ref(*ref))
             is_here = isinstance(asked.carrier, Desk)
+            if verb == "put":
+                asked.item = self._taken_in(worker, item, asked.carrier, ref)
             request = Request(
                 Ref(*ref),
                 verb,
-                self._taken_in(worker, item, asked.carrier, ref) if verb == "put" else None,
+                asked.item,
                 Caller((self._name, *who[:2]), who[2:]),
                 self._agent(worker) if is_here else None,
                 is_eager,
+                ticket,
             )
             asked.ticket = asked.carrier.ask(
                 request, lambda answer: self._reply(worker, ticket, answer)
@@ -172,13 +183,14 @@ class Relay:
         key, place = what
         return Placed(worker, key, place, self._release)
 
-    def put(self, worker: WorkerProcess, key: str, item: Any, is_eager: bool) -> None:
-        """Hand on an item for a place that was ahead."""
-        desk().put_ahead(key, worker.name, self._item(worker, item), is_eager)
+    def put(self, worker: WorkerProcess, key: str, items: list[Any], is_eager: bool) -> None:
+        """Hand on items for places that were ahead."""
+        found = [self._item(worker, item) for item in items]
+        desk().put_ahead(key, worker.name, found, is_eager)
 
-    def took(self, worker: WorkerProcess, key: str, is_eager: bool) -> None:
-        """Note that a worker has handed out an item that was ahead."""
-        desk().took(key, worker.name, is_eager)
+    def took(self, worker: WorkerProcess, key: str, count: int, is_eager: bool) -> None:
+        """Note that a worker has handed out items that were ahead."""
+        desk().took(key, worker.name, count, is_eager)
 
     def returned(self, worker: WorkerProcess, key: str) -> None:
         """Note that a worker has nothing ahead of a channel any more."""
@@ -197,8 +209,8 @@ class Relay:
         """Send ahead what is due."""
         agent = self._agents.get(worker)
         if agent is not None and agent.has_parcels:
-            for key, places, items, is_recalled in agent.take_parcels():
-                worker.send("ahead", key, places, list(map(_sent, items)), is_recalled)
+            for key, places, items, *rest in agent.take_parcels():
+                worker.send("ahead", key, places, list(map(_sent, items)), *rest)
 
     def withdraw(self, worker: WorkerProcess, ticket: int, error: bytes) -> None:
         """End a wait."""
@@ -254,6 +266,8 @@ class Relay:
             return
         self._send(worker)
         if answer is AGAIN:
+            if type(asked.item) is Placed:
+                asked.item.leave()
             worker.send("again", ticket)
             return
         value, error = answer
