@@ -65,6 +65,7 @@ class Wire:
         self.loop: asyncio.AbstractEventLoop = worker.loop.asyncio_loop  # type: ignore[attr-defined]
         self._line = line
         self._serial = itertools.count()
+        self._flushing = threading.Lock()  # keeps order
         self._lock = threading.Lock()  # guards _outbox and _is_urgent
         self._outbox: deque[list[Any]] = deque()
         self._is_urgent = False
@@ -121,20 +122,22 @@ class Wire:
         """Flush now, or once so much time has passed as the worker's stream takes in any case."""
         wait = _PAUSE if lingers else self._flushed + _PAUSE - time.monotonic()
         if wait > 0:
-            self.loop.call_later(wait, self._flush)
+            self.loop.call_later(wait, self.flush)
         else:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
-        with self._lock:
-            outbox, self._outbox = self._outbox, deque()
-            self._is_urgent = False
-        self._flushed = time.monotonic()
-        log_event = self._log_event()
-        while outbox and log_event is not None:
-            topic, name = self._line
-            said = pickle.dumps(_lot(outbox), protocol=5)
-            log_event(topic, {"deferred": name, "worker": self._address, "said": said})
+    def flush(self) -> None:
+        """Send what there is to send; may be called by any thread."""
+        with self._flushing:
+            with self._lock:
+                outbox, self._outbox = self._outbox, deque()
+                self._is_urgent = False
+            self._flushed = time.monotonic()
+            log_event = self._log_event()
+            while outbox and log_event is not None:
+                topic, name = self._line
+                said = pickle.dumps(_lot(outbox), protocol=5)
+                log_event(topic, {"deferred": name, "worker": self._address, "said": said})
 
     def answer(self, ticket: int, answer: Answer) -> None:
         """Take an answer of the program's."""
@@ -252,6 +255,10 @@ class GroupLink:
             self._wire.asker.withdraw(ticket, error)
         else:
             self._wire.asker.abandon(ticket, error)
+
+    def flush(self) -> None:
+        """Send what lingers."""
+        self._wire.flush()
 
     def end(self, error: BaseException) -> None:
         """Let all waits end, and none begin: nobody wants the nodes any more."""
