@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 from typing import Any
@@ -24,6 +25,7 @@ from dask_dispatcher import (
     RunCancelledError,
     op,
 )
+from tests.support.waiting import eventually
 
 WAIT = 30.0
 
@@ -236,6 +238,44 @@ def test_coroutine_nodes_await(executor: Executor) -> None:
         return sum([item async for item in channel])
 
     assert executor.compute([op(take)(), op(put)()]) == [10, None]
+
+
+@pytest.mark.parametrize("by_program", [False, True], ids=["by-node", "by-program"])
+@pytest.mark.parametrize("size", [1, 20_000], ids=["small", "large"])
+def test_a_cancelled_get_leaves_its_item_to_others(
+    executor: Executor, size: int, by_program: bool
+) -> None:
+    channel: DeferredChannel[bytes] = DeferredChannel(10)
+    blocks = [bytes([number]) * size for number in range(60)]
+
+    @op
+    async def take_every_other() -> list[bytes]:
+        found = []
+        while True:
+            unwanted = asyncio.ensure_future(channel.aget())
+            await asyncio.sleep(0)  # so that it has asked
+            unwanted.cancel()
+            try:
+                found.append(await channel.aget())
+            except ChannelClosed:
+                return found
+
+    if by_program:
+        run = executor.start([take_every_other()])
+        for block in blocks:
+            channel.put(block, timeout=WAIT)
+        channel.close()
+        (found,) = executor.gather(run.results(timeout=WAIT))
+    else:
+        found, _ = executor.compute([take_every_other(), produce(channel, blocks)])
+
+    def all_are_there() -> bool:  # the last may have been given back after the close
+        with contextlib.suppress(ChannelClosed):
+            while True:
+                found.append(channel.get())
+        return sorted(found) == blocks
+
+    eventually(all_are_there, WAIT)
 
 
 def test_a_coroutine_node_that_blocks_is_told_to_await(executor: Executor) -> None:

@@ -184,7 +184,7 @@ class Link(Protocol):
         """Return the value for what an `Answer` to "get" or "fetch" holds; see `Item.bring`."""
 
     def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
-        """Leave a value where it is, after `unpack` has raised a TimeoutError.
+        """Leave a value to others: `unpack` has raised a TimeoutError, or it is not wanted any more.
 
         Parameters
         ----------

@@ -107,7 +107,7 @@ class Clerk:
         self._context = contextvars.copy_context()  # of a node, if the executor is made in one
         self._lock = threading.Lock()  # guards all below but what is let go
         self._errands: dict[tuple[str, int], _Errand] = {}
-        self._lent: dict[tuple[str, int], OnWorker] = {}
+        self._lent: dict[tuple[str, int], Any] = {}  # items, until they are brought
         self._outboxes: dict[str, deque[tuple[Any, ...]]] = {}
         self._sending: dict[str, concurrent.futures.Future[None]] = {}
         self._is_hearing = False
@@ -138,6 +138,8 @@ class Clerk:
             self._ask(address, group, what, *rest)
         elif kind == "withdraw":
             self._withdraw(address, what, pickle.loads(rest[0]))
+        elif kind == "back" and type(what) is tuple:
+            desk().put_back(rest[0], self._item(what))
         else:
             with self._lock:
                 item = self._lent.pop((address, what), None)
@@ -238,11 +240,11 @@ class Clerk:
             place = "at", item.address, item.number, ticket
             self._say(address, ("answer", ticket, place))
         elif type(item) is Here:
-            self._give(address, ticket, item.bring)
+            self._give(address, ticket, item.bring, item)
         else:
-            self._aside(lambda: self._give(address, ticket, item.bring))
+            self._aside(lambda: self._give(address, ticket, item.bring, item))
 
-    def _give(self, address: str, ticket: int, bring: Any) -> None:
+    def _give(self, address: str, ticket: int, bring: Any, item: Any = None) -> None:
         """Send a value through this program."""
         try:
             pickled, buffers = dump(bring(), "what was put")
@@ -252,7 +254,9 @@ class Clerk:
         if not buffers and len(pickled) <= SMALL:
             self._say(address, ("answer", ticket, ("small", pickled)))
         else:
-            self._say(address, ("answer", ticket, ("box", Box.of(pickled, buffers))))
+            with self._lock:
+                self._lent[address, ticket] = item
+            self._say(address, ("answer", ticket, ("box", Box.of(pickled, buffers), ticket)))
 
     def _aside(self, function: Any) -> None:
         context = self._context.copy()
@@ -382,19 +386,24 @@ class Clerk:
         is_idle : bool
             Whether all of its nodes had ended, and so all is known that they did.
         """
+        holder = self.name, address
         agent = self._agents.pop(address, None)
         if agent is not None:
             agent.is_heard_out = is_idle
         with self._lock:
             self._gone.add(address)
             self._outboxes.pop(address, None)
-            lent = [key for key, item in self._lent.items() if item.address == address]
+            takers = {
+                taker
+                for (taker, _), item in self._lent.items()
+                if item is not None and item.holder == holder
+            }
             mine = [self._lent.pop(key) for key in list(self._lent) if key[0] == address]
-        for taker in {key[0] for key in lent} - {address}:
+        for taker in takers - {address}:
             self._say(taker, ("lost", address))
         del mine
         self._end(f"{address} is gone", address=address)
-        desk().lose((self.name, address))
+        desk().lose(holder)
 
     def close(self) -> None:
         """Let all waits end, and all values go that are on workers."""

@@ -40,6 +40,7 @@ _SMALL = 10_000  # bytes of an item that travels with its request
 _LONGEST = 60_000  # bytes of one event; the scheduler remembers a thousand of them
 _PAUSE = 0.002  # seconds between two events, and that what nobody waits for lingers
 _LINGERING = frozenset({"put", "took"})
+_WHOLE = frozenset({"atom", "small"})  # kinds of items that are there at once
 PATIENCE = 2.0
 """Seconds that a worker may take to answer before it is taken for stopped."""
 
@@ -100,9 +101,9 @@ class Wire:
         if item[0] == "at":
             self.store.pop(item[2], None)
 
-    def bring_back(self, key: str, ticket: int) -> None:
-        """Tell that a value that was taken out of a channel has not been brought."""
-        self._send(["back", "", ticket, key])
+    def bring_back(self, key: str, item: Any) -> None:
+        """Tell that nobody here has what was taken out of a channel."""
+        self._send(["back", "", item if item[0] in _WHOLE else item[-1], key])
 
     def brought(self, ticket: int) -> None:
         """Tell that a value has been brought here, or that nobody wants it any more."""
@@ -142,7 +143,8 @@ class Wire:
     def answer(self, ticket: int, answer: Answer) -> None:
         """Take an answer of the program's."""
         is_awaited = self.asker.hear(ticket, answer)
-        if not is_awaited and type(answer.value) is tuple and answer.value[0] == "at":
+        item = answer.value
+        if not is_awaited and type(item) is tuple and item[0] not in _WHOLE:
             self.brought(ticket)
 
 
@@ -205,11 +207,9 @@ class GroupLink:
             return rest[0]
         if kind == "small":
             return load(*rest)
-        if kind == "box":
-            return rest[0].open()
-        address, number, ticket = rest
+        *where, ticket = rest
         try:
-            value = self._bring(address, number, deadline)
+            value = where[0].open() if kind == "box" else self._bring(where[0], where[1], deadline)
         except TimeoutError:
             raise
         except BaseException:
@@ -219,11 +219,10 @@ class GroupLink:
         return value
 
     def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
-        ticket = item[-1]
         if was_taken:
-            self._wire.bring_back(ref.key, ticket)
-        else:
-            self._wire.brought(ticket)
+            self._wire.bring_back(ref.key, item)
+        elif item[0] not in _WHOLE:
+            self._wire.brought(item[-1])
 
     def ask(self, request: Request, reply: Reply) -> Any:
         over = self._over

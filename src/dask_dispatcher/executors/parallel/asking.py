@@ -10,6 +10,7 @@ What is put stays here until the controller lets it go; small channel items trav
     again     ticket: it is to look at what is ahead                           to the worker
     withdraw  ticket, pickled error                                            to the controller
     brought   ticket: what the answer pointed to has been read                 to the controller
+    restore   key of a channel, item or ticket: nobody wants what was taken     to the controller
     let go    keys                                                             to the worker
     ahead     key of a channel, places, items, whether to return all,
               the last ticket that had come                                    to the worker
@@ -99,7 +100,11 @@ class WorkerLink:
         return "kept", key, place
 
     def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
-        raise NotImplementedError("memory can be read whether its process answers or not")
+        is_place = item[0] == "place"
+        if was_taken:
+            self._send("restore", ref.key, item[1] if is_place else item)
+        elif is_place:
+            self._send("brought", item[1])
 
     def unpack(self, item: Any, deadline: float | None = None) -> Any:
         kind, what, *where = item

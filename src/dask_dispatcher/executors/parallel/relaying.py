@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RELAYED", "Relay"]
 
-RELAYED = frozenset({"ask", "withdraw", "brought", "put", "took", "returned"})
+RELAYED = frozenset({"ask", "withdraw", "brought", "restore", "put", "took", "returned"})
 """What workers say of deferred references."""
 
 MOST_WAITING = 64
@@ -69,10 +69,11 @@ class Placed:
 
 
 class _Filed:
-    """A large value of the program's, in a file for a worker to read."""
+    """A large value of the program's, an item, in a file for a worker to read."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, item: Any) -> None:
         self.place = place
+        self.item = item
 
     def __del__(self) -> None:
         with contextlib.suppress(OSError):
@@ -222,6 +223,16 @@ class Relay:
         """Let go of what a worker has read by now."""
         self._lent.pop((worker, ticket), None)
 
+    def restore(self, worker: WorkerProcess, key: str, item: Any) -> None:
+        """Take back to the front of a channel what a worker took for somebody who is gone."""
+        if type(item) is int:
+            lent = self._lent.pop((worker, item), None)
+            found = lent.item if type(lent) is _Filed else lent
+        else:
+            found = self._item(worker, item)
+        if found is not None:
+            desk().put_back(key, found)
+
     def cancel(self, run: int) -> None:
         """End the waits of a run's nodes."""
         for asked in [asked for asked in self._asked.values() if asked.run == run]:
@@ -296,12 +307,12 @@ class Relay:
         pickled, buffers = dumped
         if not buffers and len(pickled) <= SMALL:
             return "bytes", pickled
-        lent = self._lent[worker, ticket] = self._filed(dumped)
+        lent = self._lent[worker, ticket] = self._filed(dumped, item)
         return "place", ticket, None, 0, lent.place
 
-    def _filed(self, dumped: Dumped) -> _Filed:
+    def _filed(self, dumped: Dumped, item: Any) -> _Filed:
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        return _Filed(in_file(self._folder, dumped))
+        return _Filed(in_file(self._folder, dumped), item)
 
     # What nobody needs any more
 
