@@ -188,6 +188,19 @@ def test_the_next_of_a_chain_can_be_begun_early():
     assert play.schedule.is_over
 
 
+def test_nodes_of_ones_own_choice_begin_and_can_be_put_back():
+    a, b = node(), node()
+    top = node(a, b)
+    play = Play(top)
+    number_a, number_b, number_top = play.numbers([a, b, top])
+    play.schedule.begin([number_a, number_top])
+    assert play.schedule.take(5) == [number_b]
+    play.schedule.put_back([number_a, number_top])
+    assert play.schedule.take(5) == [number_a]
+    play.finish(a, b)
+    assert play.schedule.take(5) == [number_top]
+
+
 def test_priority_comes_before_all_else():
     low, plain, high = node(priority=-1), node(), node(priority=2)
     assert Play(low, high, plain).drain() == [high, plain, low]

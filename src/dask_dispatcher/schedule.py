@@ -212,6 +212,12 @@ class Schedule:
         found.reverse()
         return found
 
+    def begin(self, numbers: Iterable[int]) -> None:
+        """Begin nodes of the caller's choice: each is ready, or begun, or waits for others of them."""
+        for number in numbers:
+            self._is_stale |= self.state[number] == READY
+            self.state[number] = RUNNING
+
     def take_next(self, number: int, among: Container[int]) -> int:
         """Begin the node that waits for nothing but `number`, which is about to finish.
 
