@@ -110,6 +110,44 @@ def test_dear_calls_come_one_at_a_time():
     assert sorted(one.numbers[0] for one in chosen) == [0, 1, 2, 3]
 
 
+def test_dear_calls_come_several_at_a_time_while_nobody_would_miss_them():
+    step = op(work)
+    nodes = [step(i) for i in range(20)]
+    job = make_job(*nodes, costs=known({nodes[0]._callee: 0.01}))
+    sizes = []
+    while numbers := choose(job).numbers:
+        sizes.append(len(numbers))
+    assert sizes == [2] * 6 + [1] * 8
+
+
+def test_while_much_is_ready_a_worker_may_have_more_work_waiting():
+    job = make_job(op(work)(1))
+    somebody = busy(job, 0.02)
+    assert Placing().worker_with_room([somebody]) is None
+    assert Placing().worker_with_room([somebody], is_ample=True) is somebody
+
+
+def test_what_is_not_known_to_be_quick_is_reported_at_once():
+    step = op(work)
+    nodes = [step(i) for i in range(100)]
+    assert choose(make_job(*nodes)).patience == 0
+    few = nodes[:4]
+    costs = known({nodes[0]._callee: 0.01})
+    few_left = choose(make_job(*few, costs=costs)).patience
+    assert 0 < few_left < choose(make_job(*nodes, costs=costs)).patience
+
+
+def test_what_is_left_keeps_its_order():
+    cheap, dear = op(work), op(len)
+    nodes = [dear(str(i)) if i % 7 == 0 else cheap(i) for i in range(50)]
+    costs = known({nodes[0]._callee: 0.0009, nodes[1]._callee: 0.0001})
+    job = make_job(*nodes, costs=costs)
+    seen = []
+    while numbers := choose(job).numbers:
+        seen += numbers
+    assert seen == list(range(50))
+
+
 def test_a_node_that_must_be_alone_is():
     step, alone = op(work), op(work, max_losses=0)
     job = make_job(*[alone(i) if i % 3 == 1 else step(i) for i in range(9)])

@@ -61,11 +61,10 @@ class Watch:
 
     def later(self, delay: float, function: Callable[[], None]) -> None:
         """Call `function` after `delay` seconds on the loop, with the lock held."""
-
-        def arm() -> None:
+        if threading.current_thread() is self.thread:  # which need not be woken for it
             self.loop.call_later(delay, self._call, function)
-
-        self.post(arm)
+        else:
+            self.post(lambda: self.loop.call_later(delay, self._call, function) and None)
 
     def _call(self, function: Callable[[], None]) -> None:
         with self._lock:

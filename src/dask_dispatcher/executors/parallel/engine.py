@@ -41,7 +41,7 @@ from .job import Job
 from .memory import Witness, is_readable
 from .overseer import Overseer
 from .packets import Packets
-from .placing import Placing
+from .placing import Chosen, Placing
 from .process import WorkerProcess
 from .relaying import RELAYED, Relay
 from .reports import lose_coroutine, lose_slice, report, unreadable
@@ -60,7 +60,6 @@ __all__ = ["ParallelEngine"]
 
 log = logging.getLogger("dask_dispatcher")
 
-_PATIENCE = 0.005  # seconds between two reports of one slice
 _MOST_FAILED_STARTS = 3
 _START_SECONDS = 60.0  # after which a worker that has not said a word is given up
 
@@ -420,8 +419,10 @@ class ParallelEngine(Engine):
 
     def _give(self, job: Job) -> bool:
         """Give a slice of one run to a worker; return whether that was possible."""
+        is_ample = self._placing.is_ample(job, self._workers)
+        first = self._placing.worker_with_room(self._workers, is_ample=is_ample)
         # The worker that is asked first may leave nodes to one that has their inputs.
-        return self._give_to(self._placing.worker_with_room(self._workers), job) or self._give_to(
+        return self._give_to(first, job) or self._give_to(
             self._placing.worker_with_room(list(job.assigned)), job
         )
 
@@ -432,24 +433,22 @@ class ParallelEngine(Engine):
         if chosen.coroutines:
             self._send_coroutines(job, worker, chosen.coroutines)
         if chosen.numbers:
-            self._send(job, worker, chosen.numbers, chosen.seconds)
+            self._send(job, worker, chosen)
         return bool(chosen.numbers or chosen.coroutines)
 
-    def _send(self, job: Job, worker: WorkerProcess, numbers: list[int], seconds: float) -> None:
-        packet, numbers = self._pack(job, worker, numbers)
+    def _send(self, job: Job, worker: WorkerProcess, chosen: Chosen) -> None:
+        packet, numbers = self._pack(job, worker, chosen.numbers)
         if not numbers:
             return
         serial = next(self._serial)
-        part = Slice(job, serial, numbers, packet.holds, seconds)
+        part = Slice(job, serial, numbers, packet.holds, chosen.seconds)
         if not worker.slices:
             worker.since = time.monotonic()
         worker.slices[serial] = part
         observed = job.state.events is not None
         stamps = observed or job.has_timeouts
-        # What is not known to be quick is reported at once, before the next one begins.
-        patience = _PATIENCE if job.is_known else 0.0
-        columns = to_columns(packet.entries)
-        worker.send("slice", job.serial, serial, columns, packet.given, patience, observed, stamps)
+        what = job.serial, serial, to_columns(packet.entries), packet.given
+        worker.send("slice", *what, chosen.patience, observed, stamps)
         if job.has_timeouts:
             self._overseer.watch(worker, part)
 

@@ -65,6 +65,8 @@ class Job:
         self._timeouts = {n: o.timeout for n, o in special.items() if o.timeout is not None}
         self._ranked: dict[Any, float] = {}
         self.limit = _PROBE
+        self.lead = _PROBE
+        """How many ready nodes are likely to make a slice, where they are not alike."""
         self.is_known = False
         """Whether something is known of the cost of every function."""
         self.is_even = False

@@ -259,7 +259,7 @@ class Worker:
         def pause(now: float) -> None:
             if self._is_copy:
                 os._exit(0)
-            if now - self._reported > patience:
+            if now - self._reported > patience and runner.todo:  # else the end is said next
                 self._reported = now
                 self._report("report", run, serial, runner.outbox, ())
                 self._store.make_room()
