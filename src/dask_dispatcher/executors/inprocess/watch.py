@@ -61,10 +61,14 @@ class Watch:
 
     def later(self, delay: float, function: Callable[[], None]) -> None:
         """Call `function` after `delay` seconds on the loop, with the lock held."""
-        if threading.current_thread() is self.thread:  # which need not be woken for it
+
+        def arm() -> None:
             self.loop.call_later(delay, self._call, function)
+
+        if threading.current_thread() is self.thread:  # which need not be woken for it
+            arm()
         else:
-            self.post(lambda: self.loop.call_later(delay, self._call, function) and None)
+            self.post(arm)
 
     def _call(self, function: Callable[[], None]) -> None:
         with self._lock:
