@@ -1,5 +1,7 @@
 """`Placing`: who is given something next, and what."""
 
+from operator import add
+
 import pytest
 
 from dask_dispatcher import op
@@ -146,6 +148,23 @@ def test_what_is_left_keeps_its_order():
     while numbers := choose(job).numbers:
         seen += numbers
     assert seen == list(range(50))
+
+
+def test_large_values_that_will_meet_are_made_on_one_worker():
+    make, pair = op(work), op(add)
+    leaves = [make(i) for i in range(8)]
+    level = leaves
+    while len(level) > 1:
+        level = [pair(a, b) for a, b in zip(level[::2], level[1::2], strict=True)]
+    callee = leaves[0]._callee
+    job = make_job(*level, costs=known({callee: 0.01}), sizes=known({callee: 5e7}))
+    one, other = workers = [Somebody(), Somebody()]
+    made = {id(one): [], id(other): []}
+    for _ in range(4):
+        for worker in workers:
+            made[id(worker)] += choose(job, worker, workers).numbers
+    numbers = [job.state.plan.index[leaf] for leaf in leaves]
+    assert sorted(map(sorted, made.values())) == sorted(map(sorted, (numbers[:4], numbers[4:])))
 
 
 def test_a_node_that_must_be_alone_is():

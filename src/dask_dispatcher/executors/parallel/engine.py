@@ -83,7 +83,7 @@ class ParallelEngine(Engine):
         super().__init__(policy)
         self._max_workers = max_workers
         self._shares = Shares(resources)
-        self._costs = Costs()
+        self._costs, self._sizes = Costs(), Costs()
         self._jobs: deque[Job] = deque()
         self._job_of: dict[RunState, Job] = {}  # of runs under way: a job keeps its run alive
         self._serial_of: weakref.WeakKeyDictionary[RunState, int] = weakref.WeakKeyDictionary()
@@ -281,7 +281,8 @@ class ParallelEngine(Engine):
         if job is None:
             # The same again for a run that is resumed: its values are known by it.
             serial = self._serial_of.setdefault(state, next(self._serial))
-            job = self._job_of[state] = self._by_serial[serial] = Job(state, serial, self._costs)
+            job = Job(state, serial, self._costs, self._sizes)
+            self._job_of[state] = self._by_serial[serial] = job
         if job not in self._jobs:
             self._jobs.append(job)
 

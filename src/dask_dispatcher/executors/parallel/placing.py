@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..company import WINDOW
 from .slices import is_late
 from .values import Given, Held
 
@@ -107,6 +108,7 @@ class _Pick:
             return False
         if not self._goes_elsewhere(number):
             self.numbers.append(number)
+            job.note_place(number, self._worker)
             cost = job.seconds(number)
             self.seconds += _UNKNOWN if cost is None else cost
             self.is_full = alone or self.seconds >= self._target
@@ -208,11 +210,19 @@ class Placing:
         mine = job.take_assigned(worker)
         if mine:
             return mine
+        if job.has_bulky:
+            self._sort(job, worker)
         taken = job.schedule.take(max(job.limit, lead), follow=True, lead=min(lead, _LARGEST))
         if taken:
             taken.reverse()
             return taken
         return job.steal_assigned() if may_steal else []
+
+    def _sort(self, job: Job, worker: WorkerProcess) -> None:
+        """Let what a worker had best do come first among the next nodes, if they rank alike."""
+        found = job.schedule.take(WINDOW)
+        found.sort(key=lambda number: job.company.distance(number, worker), reverse=True)
+        job.schedule.put_back(found)
 
     def _better_place(
         self, job: Job, number: int, worker: WorkerProcess, workers: Sequence[WorkerProcess]
