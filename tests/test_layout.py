@@ -27,6 +27,7 @@ LAYERS = (
         "resources",
         "origins",
         "config",
+        "collecting",
     ),
     ("collection", "nodes", "ops"),
     ("svg", "graph", "plan", "call", "travel", "arguments"),

@@ -66,6 +66,28 @@ def test_nobody_who_is_not_there_yet_or_was_asked_to_give_back():
     )
 
 
+def test_a_worker_goes_on_with_what_waits_for_what_it_has():
+    step = op(work)
+    node = step(0)
+    for _ in range(2_999):
+        node = step(node)
+    job = make_job(node, costs=known({node._callee: 1e-6}))
+    worker, idle = Somebody(), Somebody()
+    first = choose(job, worker)
+    assert first.before is None
+    part = Slice(job, 1, first.numbers, [], 0.001, first.trail)
+    worker.slices[1] = part
+    assert choose(job, idle).numbers == []
+    assert Placing().worker_to_go_on([idle, worker], job) is worker
+    assert Placing().worker_to_go_on([idle, worker], make_job(node)) is None
+    second = choose(job, worker)
+    assert second.before is part
+    order = [job.state.plan.index[n] for n in _chain(node)]
+    assert [*first.numbers, *second.numbers] == order[:2_000]
+    part.is_nudged = True
+    assert Placing().worker_to_go_on([idle, worker], job) is None
+
+
 def test_nobody_is_given_more_while_a_suspect_may_be_running():
     job = make_job(op(work)(1))
     job.suspects.add(0)

@@ -63,6 +63,27 @@ def test_functions_are_sent_once_a_run(controller):
     assert controller.compute(node, run=6) == [1]
 
 
+def test_a_slice_takes_values_of_the_one_before_it(controller):
+    first = op(abs)(-5)
+    second = op(pow)(first, 2)
+    local, given = controller.packed(second)
+    ours, theirs = local.number(first), local.number(second)
+    entries = given.pop()
+    parts = [[e for e in entries if e[0] == number] for number in (ours, theirs)]
+    rest = 1000.0, False, False
+    controller.send("slice", 5, 1, to_columns(parts[0]), given, *rest, 0)
+    assert controller.ended().values == {ours: 5}
+    controller.send("slice", 5, 2, to_columns(parts[1]), given, *rest, 1)
+    assert controller.ended().values == {theirs: 25}
+    # Behind another one than that which ran last, and behind one that was not to be kept.
+    controller.send("slice", 5, 3, to_columns(parts[1]), given, *rest, 1)
+    assert controller.ended().skipped == [theirs]
+    controller.send("slice", 5, 4, to_columns(parts[0]), given, *rest)
+    assert controller.ended().values == {ours: 5}
+    controller.send("slice", 5, 5, to_columns(parts[1]), given, *rest, 4)
+    assert controller.ended().skipped == [theirs]
+
+
 def test_a_function_that_cannot_be_unpickled_fails_its_nodes(controller):
     node = op(abs)(-1)
     _, given = controller.packed(node)

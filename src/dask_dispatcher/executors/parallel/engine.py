@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...collecting import collector_paused
 from ...errors import ExecutorError, WorkerLostError, shown
 from ...travel import refuse_local_only
 from ..engine import Engine
@@ -423,8 +424,10 @@ class ParallelEngine(Engine):
         is_ample = self._placing.is_ample(job, self._workers)
         first = self._placing.worker_with_room(self._workers, is_ample=is_ample)
         # The worker that is asked first may leave nodes to one that has their inputs.
-        return self._give_to(first, job) or self._give_to(
-            self._placing.worker_with_room(list(job.assigned)), job
+        return (
+            self._give_to(first, job)
+            or self._give_to(self._placing.worker_with_room(list(job.assigned)), job)
+            or self._give_to(self._placing.worker_to_go_on(self._workers, job), job)
         )
 
     def _give_to(self, worker: WorkerProcess | None, job: Job) -> bool:
@@ -434,7 +437,8 @@ class ParallelEngine(Engine):
         if chosen.coroutines:
             self._send_coroutines(job, worker, chosen.coroutines)
         if chosen.numbers:
-            self._send(job, worker, chosen)
+            with collector_paused():
+                self._send(job, worker, chosen)
         return bool(chosen.numbers or chosen.coroutines)
 
     def _send(self, job: Job, worker: WorkerProcess, chosen: Chosen) -> None:
@@ -442,14 +446,16 @@ class ParallelEngine(Engine):
         if not numbers:
             return
         serial = next(self._serial)
-        part = Slice(job, serial, numbers, packet.holds, chosen.seconds)
+        part = Slice(job, serial, numbers, packet.holds, chosen.seconds, chosen.trail)
         if not worker.slices:
             worker.since = time.monotonic()
         worker.slices[serial] = part
         observed = job.state.events is not None
         stamps = observed or job.has_timeouts
         what = job.serial, serial, to_columns(packet.entries), packet.given
-        worker.send("slice", *what, chosen.patience, observed, stamps)
+        before = chosen.before.serial if chosen.before is not None else 0
+        behind = before if chosen.trail is not None else None
+        worker.send("slice", *what, chosen.patience, observed, stamps, behind)
         if job.has_timeouts:
             self._overseer.watch(worker, part)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...schedule import Trail
 from ..company import WINDOW
 from .slices import is_late
 from .values import Given, Held
@@ -19,6 +20,7 @@ from .values import Given, Held
 if TYPE_CHECKING:
     from .job import Job
     from .process import WorkerProcess
+    from .slices import Slice
 
 __all__ = ["Chosen", "Placing"]
 
@@ -44,12 +46,18 @@ class Chosen(NamedTuple):
     patience : float
         Seconds between two reports of its worker; 0 for calls that are not known to be quick: each
         is reported at once, before the next one begins.
+    trail : Trail or None
+        If others may come behind them that take their values before these have been reported.
+    before : Slice or None
+        The one behind which they come.
     """
 
     numbers: list[int]
     coroutines: list[int]
     seconds: float
     patience: float
+    trail: Trail | None = None
+    before: Slice | None = None
 
 
 class _Pick:
@@ -148,6 +156,15 @@ class Placing:
                 best = worker
         return best
 
+    def worker_to_go_on(self, workers: Sequence[WorkerProcess], job: Job) -> WorkerProcess | None:
+        """Return a worker with room for what waits for nothing but what it has been given."""
+        for worker in workers:
+            if worker.is_open and worker.slices and self._has_room(worker, _SHORT):
+                (part,) = worker.slices.values()
+                if part.job is job and part.trail is not None and part.trail.ends:
+                    return worker
+        return None
+
     def _has_room(self, worker: WorkerProcess, limit: float) -> bool:
         if not worker.slices:
             return True
@@ -175,9 +192,7 @@ class Placing:
             Takes the resources of a node; returns False if it has to wait for them.
         """
         if job.is_even:
-            numbers = job.schedule.take(job.limit, follow=True)
-            numbers.reverse()
-            return Chosen(numbers, [], len(numbers) * _TARGET / job.limit, _TARGET)
+            return self._choose_even(job, worker)
         target = _AMPLE if self.is_ample(job, workers) else _TARGET
         pick = _Pick(
             job,
@@ -188,6 +203,18 @@ class Placing:
         )
         self._fill(pick, job, worker)
         return Chosen(pick.numbers, pick.coroutines, pick.seconds, target if job.is_known else 0.0)
+
+    def _choose_even(self, job: Job, worker: WorkerProcess) -> Chosen:
+        """Take nodes without a look at each; they may take values that the worker has yet to make."""
+        before = next(reversed(worker.slices.values()), None)
+        if before is None or before.job is not job or before.trail is None:
+            before, trail = None, Trail()
+        else:
+            trail = before.trail
+        numbers = job.schedule.take(job.limit, follow=True, trail=trail)
+        numbers.reverse()
+        seconds = len(numbers) * _TARGET / job.limit
+        return Chosen(numbers, [], seconds, _TARGET, trail, before)
 
     def _fill(self, pick: _Pick, job: Job, worker: WorkerProcess) -> None:
         """Let a pick look at what is ready, until it has enough."""
