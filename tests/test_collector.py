@@ -1,19 +1,35 @@
-"""The cycle collector while nodes are built, each time in a process of its own."""
+"""The cycle collector held off: for work of our own, and while nodes are built."""
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import textwrap
 
 import pytest
 
-pytestmark = pytest.mark.skipif(
+from dask_dispatcher.collector import collector_paused
+
+by_generations = pytest.mark.skipif(
     sys.version_info >= (3, 14), reason="its collector goes through old objects bit by bit"
 )
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+def test_the_collector_is_as_it_was_afterwards(is_on: bool) -> None:
+    if not is_on:
+        gc.disable()
+    try:
+        with collector_paused():
+            assert not gc.isenabled()
+        assert gc.isenabled() == is_on
+    finally:
+        gc.enable()
+
+
 def run(program: str) -> None:
+    """Run a program in a process of its own."""
     start = """
         import gc, weakref
         from dask_dispatcher import op
@@ -42,6 +58,7 @@ def run(program: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@by_generations
 def test_old_objects_are_not_looked_at_while_nodes_are_built() -> None:
     run("""
         old = build(20_000)
@@ -54,6 +71,7 @@ def test_old_objects_are_not_looked_at_while_nodes_are_built() -> None:
     """)
 
 
+@by_generations
 def test_all_is_as_before_once_something_else_is_done() -> None:
     run("""
         node = build(300_000)
@@ -70,6 +88,7 @@ def test_all_is_as_before_once_something_else_is_done() -> None:
     """)
 
 
+@by_generations
 def test_cycles_that_die_young_go_while_nodes_are_built() -> None:
     run("""
         node = build(100_000)
@@ -83,6 +102,7 @@ def test_cycles_that_die_young_go_while_nodes_are_built() -> None:
     """)
 
 
+@by_generations
 def test_a_threshold_that_is_set_meanwhile_stays() -> None:
     run("""
         node = build(300_000)
@@ -92,6 +112,7 @@ def test_a_threshold_that_is_set_meanwhile_stays() -> None:
     """)
 
 
+@by_generations
 def test_a_collector_that_is_off_stays_off() -> None:
     run("""
         gc.disable()

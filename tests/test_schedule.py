@@ -14,6 +14,7 @@ from dask_dispatcher.schedule import (
     RUNNING,
     WAITING,
     Schedule,
+    Trail,
 )
 
 
@@ -160,6 +161,43 @@ def test_a_slice_follows_nothing_that_waits_for_something_else():
     assert {first, second} == {a, other}
     play.finish(first)
     assert play.take(8, follow=True) == []
+
+
+def test_a_slice_goes_on_where_the_one_before_it_ended():
+    chain = [node()]
+    for _ in range(9):
+        chain.append(node(chain[-1]))
+    play, trail = Play(chain[-1]), Trail()
+    assert play.take(4, follow=True, trail=trail) == chain[:4]
+    assert play.take(4, follow=True) == []  # elsewhere
+    assert play.take(4, follow=True, trail=trail) == chain[4:8]
+    play.finish(*chain[:4])
+    assert play.take(4, follow=True, trail=trail) == chain[8:]
+    play.finish(*chain[4:])
+    assert play.schedule.is_over
+
+
+def test_a_slice_follows_what_waits_for_nodes_of_the_one_before_and_its_own():
+    sources = [node() for _ in range(4)]
+    pairs = [node(*sources[:2]), node(*sources[1:3]), node(*sources[2:])]
+    play, trail = Play(node(*pairs)), Trail()
+    first = play.take(5, follow=True, trail=trail)
+    second = play.take(8, follow=True, trail=trail)
+    assert len({*first, *second}) == 8
+    play.finish(*first, *second)
+    assert play.schedule.is_over
+
+
+@pytest.mark.parametrize("end", [Play.finish, Play.put_back])
+def test_a_slice_does_not_follow_what_is_not_running_any_more(end):
+    a, other = node(), node()
+    play, trail = Play(node(a, other)), Trail()
+    assert play.take(1, follow=True, trail=trail) == [a]
+    assert play.take(1) == [other]  # elsewhere
+    end(play, a)
+    assert play.take(1) == ([a] if end is Play.put_back else [])  # elsewhere, too
+    play.finish(a)
+    assert play.take(8, follow=True, trail=trail) == []
 
 
 def test_a_slice_does_not_follow_nodes_that_ask_for_something():

@@ -20,9 +20,9 @@ from ...ops import Op
 from ...options import Options
 from ...pickling import dumps
 from ...schedule import RUNNING
+from ..company import Company
 from ..slices.packing import BUILT_IN, Packer
 from .batches import Batch
-from .company import Company
 from .estimates import CHEAPEST, USUAL, Estimates
 from .placing import is_bound
 from .taking import PROBE, Taker
