@@ -36,32 +36,31 @@ PARTS = {
 }
 NEEDED = {"array": ("numpy",), "dataframe": ("pandas", "pyarrow")}
 
-_EVERYWHERE = {
-    r"test_cli.py::test_config_list$": "writes out the configuration, in which an executor is now",
+_IDENTITY = "takes what a task returns to be the very same object; on a cluster it is a copy"
+_ON_A_CLUSTER = {
+    r"::test_traverse_false$": _IDENTITY,
+    r"::test_store_delayed_target$": _IDENTITY,
+    r"::test_bag_with_single_callable$": _IDENTITY,
+    r"::test_repartition_partition_size_complex_dtypes$": _IDENTITY,
+    r"::test_register_extension_type$": "its dtypes are equal only with the very same decimal context",
 }
 _TARGET = "stores into an object of the test's process; what travels there is a copy"
 _LOCK = "a lock of threads cannot travel; Dask's own SerializableLock can"
 _CLOSURE = "watches what its tasks change in a closure or an object; they change a copy"
-_ELSEWHERE = {
-    **_EVERYWHERE,
+_WARNING = "a task's warning stays in the process it came up in"
+_IN_OTHER_PROCESSES = {
+    **_ON_A_CLUSTER,
     r"test_graph_manipulation.py::test_(checkpoint|wait_on|bind)": _CLOSURE,
     r"test_ufunc.py::test_frompyfunc$": "the `outer` of a ufunc cannot be pickled",
-    r"::test_traverse_false$": "takes a Delayed to be the very same object",
-    r"::test_store(_regions|_compute_false|_delayed_target)?$": _TARGET,
+    r"::test_store(_regions|_compute_false)?$": _TARGET,
     r"::test_memmap$": _TARGET,
     r"::test_store_locks_": _LOCK,
     r"::test_from_array_with_lock\[": _LOCK,
     r"::test_from_array_getitem\[": _CLOSURE,
     r"::test_store_sources_unoptimized_nocompute$": _CLOSURE,
-    r"::test_bag_with_single_callable$": "a function is another one once it has travelled",
     r"::test_from_delayed_iterator$": "one generator for three consumers: it cannot travel",
     r"::test_reductions_are_lazy$": _CLOSURE,
-    r"::test_repartition_partition_size_complex_dtypes$": "takes arrays to be the very same objects",
     r"::test_to_delayed_optimize_graph$": _CLOSURE,
-}
-_WARNING = "a task's warning stays in the process it came up in"
-_IN_OTHER_PROCESSES = {
-    **_ELSEWHERE,
     r"::test_take_npartitions_warn$": _WARNING,
     r"::test_files_per_partition$": _WARNING,
     r"::test_array_cumreduction_axis\[blelloch-None-.*cumprod\]": _WARNING,
@@ -70,8 +69,8 @@ _IN_OTHER_PROCESSES = {
     r"::test_process_initializer\[": "sets a variable of the test's process for its tasks",
 }
 EXCLUDED: Mapping[str, Mapping[str, str]] = {
-    "async": _EVERYWHERE,
-    "dask": _ELSEWHERE,
+    "async": {},
+    "dask": _ON_A_CLUSTER,
     "parallel": _IN_OTHER_PROCESSES,
 }
 """By executor: patterns of tests that need not pass under it, and why."""

@@ -26,6 +26,7 @@ from .callbacks import Tracer
 from .chains import fuse_chains
 from .futures import future_node, is_future
 from .graphs import translate
+from .sharing import unshared
 
 if TYPE_CHECKING:
     from ..executors.base import Executor
@@ -40,7 +41,7 @@ _OWN_FRAMES = r"dask_dispatcher[\\/](executors[\\/]base|interop[\\/]\w+)\.py"
 
 def get(executor: Executor, dsk: Any, keys: Any, *, callbacks: Any = None, **options: Any) -> Any:
     """Return the values of keys of a Dask graph; see `Executor.get`."""
-    graph = _Graph(dsk, options)
+    graph = _Graph(dsk, options, shared=executor.shares_memory)
     wanted = list(flatten([keys]))
     with local_callbacks(callbacks) as active:
         if active:  # they are to be told of each task
@@ -66,9 +67,12 @@ class _Graph:
     dsk : mapping, HighLevelGraph or expression
     for_all : mapping of str to object
         Annotations that all tasks share.
+    shared : bool, default False
+        What the graph holds is handed by reference: see `sharing`.
     """
 
-    def __init__(self, dsk: Any, for_all: Mapping[str, Any]) -> None:
+    def __init__(self, dsk: Any, for_all: Mapping[str, Any], *, shared: bool = False) -> None:
+        self._shared = shared
         tasks = ensure_dict(dsk if isinstance(dsk, Mapping) else dsk.__dask_graph__())
         self._futures = {key: task for key, task in tasks.items() if is_future(task)}
         self.tasks: dict[Key, Any] = convert_legacy_graph(tasks)
@@ -83,7 +87,7 @@ class _Graph:
         there = {key: future_node(future) for key, future in self._futures.items()}
         # Dask's Cache, told of the start, puts values it knows into the graph as they are.
         tasks = self.tasks if tracer is None else convert_legacy_graph(self.tasks)
-        return translate(tasks, keys, self.options, there, tracer)
+        return translate(tasks, keys, self.options, there, tracer, shared=self._shared)
 
 
 def _annotations(dsk: Any) -> Mapping[str, Mapping[Key, Any]]:
@@ -121,7 +125,8 @@ def _compute(
 ) -> list[Any]:
     try:
         wanted = DepthFirst(nodes[key] for key in keys)
-        return executor.gather(executor.run(wanted, observers=observers))
+        values = executor.gather(executor.run(wanted, observers=observers))
+        return list(map(unshared, values))
     except DependencyError as error:
         failure = error
     _leave_out_own_frames()

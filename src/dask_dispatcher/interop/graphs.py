@@ -23,7 +23,8 @@ from ..nodes import DataNode, DispatchNode
 from ..ops import Op, OpFactory
 from ..options import Options
 from .futures import future_node, futures_in
-from .tasks import Evaluate, Fused, Key, Step, is_fused
+from .sharing import EvaluateShared, Shared, await_shared
+from .tasks import Evaluate, Fused, Key, Step, is_coroutine, is_fused, ordered
 
 if TYPE_CHECKING:
     from .callbacks import Tracer
@@ -45,6 +46,8 @@ def translate(
     options: Mapping[Key, Options] | None = None,
     there: Mapping[Key, DispatchNode[Any]] | None = None,
     tracer: Tracer | None = None,
+    *,
+    shared: bool = False,
 ) -> dict[Key, DispatchNode[Any]]:
     """Return a node for each key, and for all that they need.
 
@@ -58,6 +61,9 @@ def translate(
         Nodes of keys that are not in the graph.
     tracer : Tracer, optional
         Who is to be told when a task begins and ends.
+    shared : bool, default False
+        Tasks and literals are handed by reference: the nodes run in this process, wherever their
+        engine thinks they do. The value of a literal is then a `Shared`.
 
     Raises
     ------
@@ -68,7 +74,7 @@ def translate(
     ValueError
         If a task refers to one that is not.
     """
-    return _Translation(graph, options or {}, there or {}, tracer).run(keys)
+    return _Translation(graph, options or {}, there or {}, tracer, shared).run(keys)
 
 
 class _Translation:
@@ -78,14 +84,17 @@ class _Translation:
         options: Mapping[Key, Options],
         there: Mapping[Key, DispatchNode[Any]],
         tracer: Tracer | None,
+        shared: bool,
     ) -> None:
         self._graph = graph
         self._options = options
         self._tracer = tracer
+        self._shared = shared
         self._nodes: dict[Key, DispatchNode[Any]] = dict(there)
         # By the ids of function and options: the factory, which keeps both alive.
         self._factories: dict[tuple[int, int], OpFactory[Any]] = {}
         self._kinds: dict[str, Evaluate] = {}
+        self._shared_kinds: dict[str, EvaluateShared] = {}
 
     def run(self, keys: Iterable[Key]) -> dict[Key, DispatchNode[Any]]:
         graph, nodes = self._graph, self._nodes
@@ -121,23 +130,29 @@ class _Translation:
 
     def _node(self, key: Key, task: Any) -> DispatchNode[Any]:
         if type(task) is Literal:
-            node: DispatchNode[Any] = DataNode(task.value)
-            node.label = str(key)
-            return node
+            return self._literal(key, task.value)
         if type(task) is Alias and self._tracer is None:
             return self._nodes[task.target]
+        func = getattr(task, "func", None)
+        if type(func) is Step and func.node is not None and self._tracer is None:
+            return func.node
+        if self._shared:
+            return self._by_reference(key, ordered(key, task))
+        if is_fused(task):
+            inside, output, outer, *results = task.args
+            return self._evaluation(key, Fused(inside, output), outer, map(self._argument, results))
         if type(task) is Task and all(map(_is_flat, _parts(task))):
             return self._call(key, task)
         names = tuple(task.dependencies)
         return self._evaluation(key, task, names, [self._nodes[name] for name in names])
 
+    def _literal(self, key: Key, value: Any) -> DispatchNode[Any]:
+        node = DataNode(Shared(value) if self._shared else value)
+        node.label = str(key)
+        return node
+
     def _call(self, key: Key, task: Task) -> DispatchNode[Any]:
         """Return the node of a task that can be called as a function with its arguments."""
-        if type(task.func) is Step and task.func.node is not None and self._tracer is None:
-            return task.func.node
-        if is_fused(task):
-            inside, output, outer, *results = task.args
-            return self._evaluation(key, Fused(inside, output), outer, map(self._argument, results))
         kwargs = {name: self._argument(part) for name, part in task.kwargs.items()}
         return self._op(key, task.func, tuple(map(self._argument, task.args)), kwargs)
 
@@ -148,6 +163,18 @@ class _Translation:
         kind = key_split(key)
         evaluate = self._kinds.setdefault(kind, Evaluate(kind))
         return self._op(key, evaluate, (task, tuple(names), *values), {})
+
+    def _by_reference(self, key: Key, task: GraphNode) -> Op[Any]:
+        """Return the call of a task that stays where it is, as do the literals it takes."""
+        kind, names = key_split(key), tuple(task.dependencies)
+        evaluate = (
+            await_shared
+            if is_coroutine(task)
+            else self._shared_kinds.setdefault(kind, EvaluateShared(kind))
+        )
+        return self._op(
+            key, evaluate, (Shared((task, names)), *(self._nodes[name] for name in names)), {}
+        )
 
     def _op(
         self, key: Key, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

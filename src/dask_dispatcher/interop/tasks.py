@@ -14,6 +14,7 @@ The other way round, `Step` is a node of ours as Dask calls it.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -24,7 +25,7 @@ from dask.utils import key_split
 from ..call import Call
 from ..nodes import DispatchNode
 
-__all__ = ["Evaluate", "Fused", "Key", "Step", "fused", "is_fused"]
+__all__ = ["Evaluate", "Fused", "Key", "Step", "fused", "is_coroutine", "is_fused", "ordered"]
 
 Key = Any
 """Of a Dask task: a str, a number, or a tuple of these."""
@@ -122,7 +123,7 @@ def fused(tasks: Mapping[Key, GraphNode], output: Key) -> Task:
     """
     needs = {other for task in tasks.values() for other in task.dependencies}
     outer = tuple(needs.difference(tasks))
-    inside = {key: _ordered(key, task) for key, task in tasks.items()}
+    inside = {key: ordered(key, task) for key, task in tasks.items()}
     return Task(output, _execute_subgraph, inside, output, outer, *map(TaskRef, outer))
 
 
@@ -131,7 +132,12 @@ def is_fused(task: Any) -> bool:
     return getattr(task, "func", None) is _execute_subgraph
 
 
-def _ordered(key: Key, task: Any) -> GraphNode:
+def is_coroutine(task: Any) -> bool:
+    """Return whether a task is the call of a coroutine function, which an engine has to await."""
+    return inspect.iscoroutinefunction(getattr(task, "func", None))
+
+
+def ordered(key: Key, task: Any) -> GraphNode:
     """Return a task as it is, but one that was fused with the tasks inside in order."""
     if not is_fused(task):
         return cast("GraphNode", task)

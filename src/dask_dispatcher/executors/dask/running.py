@@ -203,6 +203,8 @@ class Runner:
             if self._parcel.keeps:
                 self._keep_small()
             self._say(back, is_final=True)
+            # Or the thread's context would hold them until its next group.
+            self._values, self._dependencies = Values({}, {}), ()
         self._waits.end(error := cancelled())
         self._link.end(error)
         self._signals.put(True)
