@@ -1,37 +1,44 @@
-"""What a Dask graph holds, on a cluster that lives in this process."""
+"""What a Dask graph holds, where all workers are in this process."""
 
-import gc
 import pickle
+import subprocess
+import sys
 import threading
-import weakref
+from concurrent.futures import ThreadPoolExecutor
 
+import cloudpickle
 import dask
 import dask.array
-import distributed
 import numpy
 import pytest
 from dask._task_spec import convert_legacy_graph
 from dask.callbacks import Callback
 
-from dask_dispatcher import AsyncExecutor, DaskExecutor
+from dask_dispatcher import AsyncExecutor, DaskExecutor, Executor
 from dask_dispatcher.interop.graphs import translate
 from dask_dispatcher.interop.sharing import Shared
-from tests.support import eventually
+
+
+class PicklingPool(Executor):
+    """Runs in this process what it has pickled, as a cluster in this process does."""
+
+    shares_memory = True
+
+    def __init__(self):
+        super().__init__(max_workers=2)
+        self.pool = ThreadPoolExecutor(2)
+
+    def submit(self, call):
+        return self.pool.submit(pickle.loads(cloudpickle.dumps(call)))
+
+    def close(self):
+        super().close()
+        self.pool.shutdown()
 
 
 @pytest.fixture
 def executor():
-    """An executor on workers that are threads of this process."""
-    with (
-        distributed.LocalCluster(
-            n_workers=2,
-            processes=False,
-            threads_per_worker=1,
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # 8787 may be taken
-        ) as cluster,
-        DaskExecutor(cluster) as executor,
-    ):
+    with PicklingPool() as executor:
         yield executor
 
 
@@ -61,6 +68,13 @@ def test_literals_are_wanted_as_they_are(executor):
     assert found == (given, True)
 
 
+def test_callbacks(executor):
+    told, seen = [], []
+    with Callback(posttask=lambda key, *_: told.append(key)):
+        executor.get({"x": (seen.append, 1)}, "x")
+    assert (told, seen) == (["x"], [1])
+
+
 def test_coroutine_functions():
     async def is_lock(value):
         return value is lock
@@ -71,12 +85,10 @@ def test_coroutine_functions():
         assert executor.compute(translate(graph, ["z"], shared=True)["z"]) is True
 
 
-def test_callbacks(executor):
-    told = []
-    seen = []
-    with Callback(posttask=lambda key, *_: told.append(key)):
-        executor.get({"x": (seen.append, 1)}, "x")
-    assert (told, seen) == (["x"], [1])
+def test_a_name_is_of_no_use_once_its_object_is_gone():
+    name = pickle.dumps(Shared([1]))
+    with pytest.raises(LookupError, match="after its run"):
+        pickle.loads(name)
 
 
 def test_workers_elsewhere_get_copies(shared_cluster):
@@ -87,20 +99,31 @@ def test_workers_elsewhere_get_copies(shared_cluster):
     assert seen == []
 
 
-class Held:
-    """Something to look at from afar."""
+IN_THIS_PROCESS = """
+import gc, threading, weakref
+from distributed import LocalCluster
+from dask_dispatcher import DaskExecutor
+from tests.support import eventually
 
-
-def test_a_graph_goes_with_its_run(executor):
-    held = Held()
-    is_there = weakref.ref(held)
-    executor.get({"x": (lambda *_: None, held)}, "x")
-    del held
+options = {"dashboard_address": "127.0.0.1:0"}
+with (
+    LocalCluster(processes=False, dashboard_address=None, scheduler_kwargs=options) as cluster,
+    DaskExecutor(cluster) as executor,
+):
+    assert executor.shares_memory
+    lock = threading.Lock()
+    is_there = weakref.ref(lock)
+    executor.get({"x": (lambda lock: lock.acquire(), lock)}, "x")
+    assert lock.locked()
+    del lock
     # The worker's thread may still be on its way out.
     eventually(lambda: gc.collect() >= 0 and is_there() is None)
+    print("all well")
+"""
 
 
-def test_a_name_is_of_no_use_once_its_object_is_gone():
-    name = pickle.dumps(Shared([1]))
-    with pytest.raises(LookupError, match="after its run"):
-        pickle.loads(name)
+def test_a_cluster_in_this_process():
+    # In a process of its own: what Dask leaves to the garbage collector as it closes is Dask's.
+    command = [sys.executable, "-c", IN_THIS_PROCESS]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert "all well" in run.stdout, run.stderr
