@@ -15,8 +15,7 @@ from dask._task_spec import convert_legacy_graph
 from dask.callbacks import Callback
 
 from dask_dispatcher import AsyncExecutor, DaskExecutor, Executor
-from dask_dispatcher.interop.graphs import translate
-from dask_dispatcher.interop.sharing import Shared
+from dask_dispatcher.interop.sharing import Shared, SharedTranslation
 
 
 class PicklingPool(Executor):
@@ -82,7 +81,8 @@ def test_coroutine_functions():
     lock = threading.Lock()
     graph = convert_legacy_graph({"x": lock, "y": (is_lock, "x"), "z": (bool, "y")})
     with AsyncExecutor() as executor:
-        assert executor.compute(translate(graph, ["z"], shared=True)["z"]) is True
+        nodes = SharedTranslation(graph).run(["z"])
+        assert executor.compute(nodes["z"]) is True
 
 
 def test_a_name_is_of_no_use_once_its_object_is_gone():

@@ -1,6 +1,6 @@
 """A Dask graph as nodes.
 
-`translate` walks from the wanted keys to all that they need, and makes a node of each task, those it
+`Translation` walks from the wanted keys to all that they need, and makes a node of each task, those it
 depends on first. An alias is no node of its own. What a task was given stays as it is, and is not
 searched for nodes: Dask has said where its references are.
 
@@ -23,13 +23,12 @@ from ..nodes import DataNode, DispatchNode
 from ..ops import Op, OpFactory
 from ..options import Options
 from .futures import future_node, futures_in
-from .sharing import EvaluateShared, Shared, await_shared
-from .tasks import Evaluate, Fused, Key, Step, is_coroutine, is_fused, ordered
+from .tasks import Evaluate, Fused, Key, Step, is_fused
 
 if TYPE_CHECKING:
     from .callbacks import Tracer
 
-__all__ = ["translate"]
+__all__ = ["Translation"]
 
 _CONTAINERS: Mapping[type, Callable[[list[Any]], Any]] = {
     List: list,
@@ -40,63 +39,50 @@ _CONTAINERS: Mapping[type, Callable[[list[Any]], Any]] = {
 _PLAIN = Options()
 
 
-def translate(
-    graph: Mapping[Key, GraphNode],
-    keys: Iterable[Key],
-    options: Mapping[Key, Options] | None = None,
-    there: Mapping[Key, DispatchNode[Any]] | None = None,
-    tracer: Tracer | None = None,
-    *,
-    shared: bool = False,
-) -> dict[Key, DispatchNode[Any]]:
-    """Return a node for each key, and for all that they need.
+class Translation:
+    """One graph on its way to nodes.
+
+    This one is for executors of this process: a node calls the task's own function. Subclasses are
+    for executors that pickle; they differ in what a node calls.
 
     Parameters
     ----------
     graph : mapping of key to GraphNode
-    keys : iterable of key
     options : mapping of key to Options, optional
         Of the tasks that have any.
     there : mapping of key to DispatchNode, optional
         Nodes of keys that are not in the graph.
     tracer : Tracer, optional
         Who is to be told when a task begins and ends.
-    shared : bool, default False
-        Tasks and literals are handed by reference: the nodes run in this process, wherever their
-        engine thinks they do. The value of a literal is then a `Shared`.
-
-    Raises
-    ------
-    RuntimeError
-        If tasks depend on each other in a circle, as Dask's own schedulers do.
-    KeyError
-        If a key is not in the graph.
-    ValueError
-        If a task refers to one that is not.
     """
-    return _Translation(graph, options or {}, there or {}, tracer, shared).run(keys)
 
-
-class _Translation:
     def __init__(
         self,
         graph: Mapping[Key, GraphNode],
-        options: Mapping[Key, Options],
-        there: Mapping[Key, DispatchNode[Any]],
-        tracer: Tracer | None,
-        shared: bool,
+        options: Mapping[Key, Options] | None = None,
+        there: Mapping[Key, DispatchNode[Any]] | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._graph = graph
-        self._options = options
+        self._options = options or {}
         self._tracer = tracer
-        self._shared = shared
-        self._nodes: dict[Key, DispatchNode[Any]] = dict(there)
+        self._nodes: dict[Key, DispatchNode[Any]] = dict(there or {})
         # By the ids of function and options: the factory, which keeps both alive.
         self._factories: dict[tuple[int, int], OpFactory[Any]] = {}
-        self._kinds: dict[str, Evaluate] = {}
-        self._shared_kinds: dict[str, EvaluateShared] = {}
+        self._kinds: dict[str, Callable[..., Any]] = {}
 
     def run(self, keys: Iterable[Key]) -> dict[Key, DispatchNode[Any]]:
+        """Return a node for each key, and for all that they need.
+
+        Raises
+        ------
+        RuntimeError
+            If tasks depend on each other in a circle, as Dask's own schedulers do.
+        KeyError
+            If a key is not in the graph.
+        ValueError
+            If a task refers to one that is not.
+        """
         graph, nodes = self._graph, self._nodes
         stack = list(keys)
         entered: set[Key] = set()  # those on the way from a wanted key to the one at hand
@@ -130,31 +116,30 @@ class _Translation:
 
     def _node(self, key: Key, task: Any) -> DispatchNode[Any]:
         if type(task) is Literal:
-            return self._literal(key, task.value)
+            node = DataNode(self._literal(task.value))
+            node.label = str(key)
+            return node
         if type(task) is Alias and self._tracer is None:
             return self._nodes[task.target]
         func = getattr(task, "func", None)
         if type(func) is Step and func.node is not None and self._tracer is None:
             return func.node
-        if self._shared:
-            return self._by_reference(key, ordered(key, task))
+        return self._call(key, task)
+
+    def _literal(self, value: Any) -> Any:
+        """Return what stands for the value of a literal."""
+        return value
+
+    def _call(self, key: Key, task: Any) -> Op[Any]:
+        """Return the node of a task that is to be called."""
         if is_fused(task):
             inside, output, outer, *results = task.args
             return self._evaluation(key, Fused(inside, output), outer, map(self._argument, results))
         if type(task) is Task and all(map(_is_flat, _parts(task))):
-            return self._call(key, task)
+            kwargs = {name: self._argument(part) for name, part in task.kwargs.items()}
+            return self._op(key, task.func, tuple(map(self._argument, task.args)), kwargs)
         names = tuple(task.dependencies)
         return self._evaluation(key, task, names, [self._nodes[name] for name in names])
-
-    def _literal(self, key: Key, value: Any) -> DispatchNode[Any]:
-        node = DataNode(Shared(value) if self._shared else value)
-        node.label = str(key)
-        return node
-
-    def _call(self, key: Key, task: Task) -> DispatchNode[Any]:
-        """Return the node of a task that can be called as a function with its arguments."""
-        kwargs = {name: self._argument(part) for name, part in task.kwargs.items()}
-        return self._op(key, task.func, tuple(map(self._argument, task.args)), kwargs)
 
     def _evaluation(
         self, key: Key, task: Callable[[Any], Any], names: Iterable[Key], values: Iterable[Any]
@@ -163,18 +148,6 @@ class _Translation:
         kind = key_split(key)
         evaluate = self._kinds.setdefault(kind, Evaluate(kind))
         return self._op(key, evaluate, (task, tuple(names), *values), {})
-
-    def _by_reference(self, key: Key, task: GraphNode) -> Op[Any]:
-        """Return the call of a task that stays where it is, as do the literals it takes."""
-        kind, names = key_split(key), tuple(task.dependencies)
-        evaluate = (
-            await_shared
-            if is_coroutine(task)
-            else self._shared_kinds.setdefault(kind, EvaluateShared(kind))
-        )
-        return self._op(
-            key, evaluate, (Shared((task, names)), *(self._nodes[name] for name in names)), {}
-        )
 
     def _op(
         self, key: Key, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

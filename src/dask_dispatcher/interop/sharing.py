@@ -16,9 +16,13 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from .tasks import Key
+from dask.utils import key_split
 
-__all__ = ["EvaluateShared", "Shared", "await_shared", "unshared"]
+from ..ops import Op
+from .graphs import Translation
+from .tasks import Key, is_coroutine, ordered
+
+__all__ = ["Shared", "SharedTranslation", "unshared"]
 
 
 class Shared:
@@ -45,6 +49,22 @@ class Shared:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _find, (self._name,)
+
+
+class SharedTranslation(Translation):
+    """Makes nodes that call tasks where they are; the value of a literal is a `Shared`."""
+
+    def _literal(self, value: Any) -> Shared:
+        return Shared(value)
+
+    def _call(self, key: Key, task: Any) -> Op[Any]:
+        keys = tuple(task.dependencies)
+        args = (Shared((ordered(key, task), keys)), *(self._nodes[other] for other in keys))
+        return self._op(key, await_shared if is_coroutine(task) else self._evaluate(key), args, {})
+
+    def _evaluate(self, key: Key) -> Callable[..., Any]:
+        kind = key_split(key)
+        return self._kinds.setdefault(kind, EvaluateShared(kind))
 
 
 class EvaluateShared:
