@@ -22,7 +22,7 @@ import pytest
 from bench.dask_plugin import read_outcomes
 from bench.report import table
 
-__all__ = ["EXCLUDED", "PARTS", "Comparison", "Difference", "compare", "pages", "run_part"]
+__all__ = ["EXCLUDED", "PARTS", "Comparison", "Difference", "compare", "kept", "pages", "run_part"]
 
 Outcomes = Mapping[str, Mapping[str, Any]]
 
@@ -101,12 +101,15 @@ class Comparison:
     part, under : str
     base, found : mapping
         The outcomes under Dask's scheduler and under ours.
+    whole : int, optional
+        How many tests there are; default: as many as in `base`.
     """
 
     part: str
     under: str
     base: Outcomes
     found: Outcomes
+    whole: int | None = None
 
     @property
     def expected(self) -> list[str]:
@@ -202,16 +205,45 @@ def compare(
             yield Comparison(part, under, base, run_part(part, under, folder, only))
 
 
+def kept(parts: Iterable[str], schedulers: Iterable[str], folder: Path) -> Iterator[Comparison]:
+    """Compare what a folder tells of, and run nothing; only tests that were run with both count."""
+    schedulers = list(schedulers)
+    for part in parts:
+        base = read_outcomes(folder / f"{part}-{BASE}.jsonl")
+        for under in schedulers:
+            found = read_outcomes(folder / f"{part}-{under}.jsonl")
+            both = {test: note for test, note in base.items() if test in found}
+            yield Comparison(part, under, both, found, len(base))
+
+
 def pages(comparisons: Iterable[Comparison]) -> str:
     """Lay out what was found as Markdown: a table, and what differs."""
     comparisons = list(comparisons)
-    head = ["tests", "executor", "pass under Dask's sync", "pass", "of these ran a graph on it"]
+    head = [
+        "tests",
+        "executor",
+        "run",
+        "pass under Dask's sync",
+        "pass",
+        "of these ran a graph on it",
+    ]
     rows = [
-        [f"`{PARTS[c.part]}`", c.under, *(f"{n:,}" for n in (len(c.expected), c.passed, c.ran))]
+        [
+            f"`{PARTS[c.part]}`",
+            c.under,
+            _share(c),
+            *(f"{n:,}" for n in (len(c.expected), c.passed, c.ran)),
+        ]
         for c in comparisons
     ]
     parts = [table(head, rows), *(_differing(c) for c in comparisons if c.differences)]
     return "\n\n".join(parts)
+
+
+def _share(comparison: Comparison) -> str:
+    """Say how many tests were run: all, unless the run was stopped."""
+    run, whole = len(comparison.base), comparison.whole
+    return f"{run:,}" if whole in (None, run) else f"**{run:,} of {whole:,}**"
 
 
 def _differing(comparison: Comparison) -> str:
