@@ -33,9 +33,9 @@ class Process:
         self.home = home
         self.to_home: deque[tuple[Any, ...]] = deque()
         self.to_here: deque[tuple[Any, ...]] = deque()
-        self.agent = Agent(name, lambda item: True, lambda: None)
-        self.asker = Asker(lambda *said: self.to_home.append(said))
-        self.waiting: dict[int, tuple[str, Answer | None]] = {}
+        self.agent = Agent(name, lambda item: True, lambda: self.to_here.append(("parcels",)))
+        self.forgotten: list[Any] = []
+        self.asker = Asker(lambda *said: self.to_home.append(said), self.forgotten.append)
 
     def ask(self, verb: str, item: Any, told: Callable[[Answer], None]) -> int:
         request = Request(self.home.ref, verb, item)
@@ -53,7 +53,8 @@ class Process:
             request, is_eager = rest
             ticket = next(home.serial)
             home.tickets[ticket] = self, what
-            home.tell(book.ask(ticket, request._replace(agent=self.agent, is_eager=is_eager)))
+            request = request._replace(agent=self.agent, is_eager=is_eager, serial=what)
+            home.tell(book.ask(ticket, request))
         elif kind == "withdraw":
             found = [t for t, key in home.tickets.items() if key == (self, what)]
             for ticket in found:
@@ -70,6 +71,9 @@ class Process:
         kind, *rest = self.to_here.popleft()
         if kind == "answer":
             self.asker.hear(*rest)
+        elif kind == "parcels":  # made up only as they leave
+            for parcel in self.agent.take_parcels():
+                self.asker.receive(*parcel)
         else:
             self.asker.receive(*rest)
 
@@ -77,7 +81,8 @@ class Process:
 class Home:
     """Where the book is."""
 
-    def __init__(self, maxsize: int) -> None:
+    def __init__(self, maxsize: int, *, is_prompt: bool) -> None:
+        self.is_prompt = is_prompt
         self.ref = Ref("key", "home", maxsize)
         self.book = ChannelBook(self.ref)
         self.serial = itertools.count()
@@ -93,8 +98,9 @@ class Home:
             self.flush(process)
 
     def flush(self, process: Process) -> None:
-        for parcel in process.agent.take_parcels():
-            process.to_here.append(("ahead", *parcel))
+        if self.is_prompt:
+            for parcel in process.agent.take_parcels():
+                process.to_here.append(("ahead", *parcel))
 
     def settle(self) -> None:
         """Deliver all that is on its way."""
@@ -110,10 +116,11 @@ class AheadMachine(RuleBasedStateMachine):
     """Puts and gets of three processes, which die now and then."""
 
     maxsize = 6
+    is_prompt = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.home = Home(self.maxsize)
+        self.home = Home(self.maxsize, is_prompt=self.is_prompt)
         self.number = itertools.count()
         self.put: list[tuple[str, int]] = []  # in the order in which the puts ended
         self.got: list[tuple[str, tuple[str, int]]] = []
@@ -251,6 +258,8 @@ class AheadMachine(RuleBasedStateMachine):
         self.each_once_and_in_order()
         missing = set(self.put) - {item for _, item in self.got} - self.lost
         assert not missing
+        forgotten = {item.value for process in home.processes for item in process.forgotten}
+        assert not forgotten.intersection(self.put)
 
 
 class UnboundedMachine(AheadMachine):
@@ -261,6 +270,12 @@ class UnboundedMachine(AheadMachine):
         pass
 
 
+class LateMachine(AheadMachine):
+    """What is sent ahead collects until it leaves."""
+
+    is_prompt = False
+
+
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everybody be eager, and alone, at once."""
@@ -269,4 +284,5 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 TestAhead = AheadMachine.TestCase
+TestLate = LateMachine.TestCase
 TestUnbounded = UnboundedMachine.TestCase

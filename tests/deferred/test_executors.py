@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 from typing import Any
@@ -24,6 +25,7 @@ from dask_dispatcher import (
     RunCancelledError,
     op,
 )
+from tests.support.waiting import eventually
 
 WAIT = 30.0
 
@@ -238,6 +240,44 @@ def test_coroutine_nodes_await(executor: Executor) -> None:
     assert executor.compute([op(take)(), op(put)()]) == [10, None]
 
 
+@pytest.mark.parametrize("by_program", [False, True], ids=["by-node", "by-program"])
+@pytest.mark.parametrize("size", [1, 20_000], ids=["small", "large"])
+def test_a_cancelled_get_leaves_its_item_to_others(
+    executor: Executor, size: int, by_program: bool
+) -> None:
+    channel: DeferredChannel[bytes] = DeferredChannel(10)
+    blocks = [bytes([number]) * size for number in range(60)]
+
+    @op
+    async def take_every_other() -> list[bytes]:
+        found = []
+        while True:
+            unwanted = asyncio.ensure_future(channel.aget())
+            await asyncio.sleep(0)  # so that it has asked
+            unwanted.cancel()
+            try:
+                found.append(await channel.aget())
+            except ChannelClosed:
+                return found
+
+    if by_program:
+        run = executor.start([take_every_other()])
+        for block in blocks:
+            channel.put(block, timeout=WAIT)
+        channel.close()
+        (found,) = executor.gather(run.results(timeout=WAIT))
+    else:
+        found, _ = executor.compute([take_every_other(), produce(channel, blocks)])
+
+    def all_are_there() -> bool:  # the last may have been given back after the close
+        with contextlib.suppress(ChannelClosed):
+            while True:
+                found.append(channel.get())
+        return sorted(found) == blocks
+
+    eventually(all_are_there, WAIT)
+
+
 def test_a_coroutine_node_that_blocks_is_told_to_await(executor: Executor) -> None:
     channel: DeferredChannel[int] = DeferredChannel()
 
@@ -256,6 +296,24 @@ def test_many_items_between_two_nodes(executor: Executor) -> None:
     count = 500
     got, _ = executor.compute([consume(channel), produce(channel, list(range(count)))])
     assert got == list(range(count))
+
+
+def test_many_large_items_between_two_nodes(executor: Executor) -> None:
+    """They stay where they were put, however their requests cross what is sent ahead."""
+
+    @op
+    def put_blocks(channel: DeferredChannel[bytes]) -> None:
+        for number in range(400):
+            channel.put(bytes([number % 256]) * 20_000)
+        channel.close()
+
+    @op
+    def first_bytes(channel: DeferredChannel[bytes]) -> list[int]:
+        return [block[0] for block in channel]
+
+    channel: DeferredChannel[bytes] = DeferredChannel(50)
+    found, _ = executor.compute([first_bytes(channel), put_blocks(channel)])
+    assert found == [number % 256 for number in range(400)]
 
 
 def test_what_an_eager_consumer_leaves_is_there_for_others(executor: Executor) -> None:

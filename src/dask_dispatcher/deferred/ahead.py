@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .books import DONE
+from .leases import SERVED_AHEAD
 from .links import AGAIN, Answer, Reply, Request
 
 __all__ = ["Asker"]
@@ -68,15 +69,23 @@ class Asker:
     Parameters
     ----------
     say : callable
-        Sends what is no request: "put", key, item, eager; "took", key, eager; "returned", key;
-        "withdraw", ticket, error. Keeps order, and does not wait for the other end.
+        Sends what is no request: "put", key, list of an item, eager; "took", key, 1, eager;
+        "returned", key; "withdraw", ticket, error. Keeps order, and does not wait for the other end.
+        Of puts that follow each other, and are alike but for the items, it may make one with all the
+        items; likewise of what was taken, with the number.
+    forget : callable
+        Called with an item that the book has not taken, and that will not be put.
     """
 
-    def __init__(self, say: Callable[..., None]) -> None:
+    def __init__(self, say: Callable[..., None], forget: Callable[[Any], None]) -> None:
         self._say = say
+        self._forget = forget
         self._serial = itertools.count(1)
         self._lock = threading.Lock()  # guards all below, and the order of what is sent
         self._asked: dict[int, _Asked] = {}
+        self._abandoned: dict[
+            int, Any
+        ] = {}  # what was to be put, by the ticket, until that is answered
         self._stocks: dict[str, _Stock] = {}
 
     # What nodes want
@@ -116,13 +125,15 @@ class Asker:
             asked = self._asked.pop(ticket, None)
             if asked is not None:
                 self._say("withdraw", ticket, error)
+                if asked.request.verb == "put":
+                    self._abandoned[ticket] = asked.request.item
         if asked is not None:
             asked.reply(Answer(error=error))
 
     def _serve(self, request: Request) -> tuple[Answer | None, bool]:
         """Serve a request with what is ahead; return the answer, if so, and whether it is eager."""
         ref, verb = request.ref, request.verb
-        if not ref.is_channel or verb not in ("put", "get", "fetch"):
+        if not ref.is_channel or verb not in SERVED_AHEAD:
             return None, False
         stock = self._stocks.get(ref.key) or self._new_stock(ref.key)
         if verb == "fetch":
@@ -133,13 +144,13 @@ class Asker:
             if not stock.places:
                 return None, is_eager
             stock.places -= 1
-            self._say("put", ref.key, request.item, is_eager)
+            self._say("put", ref.key, [request.item], is_eager)
             answer = DONE
         else:
             if not stock.items:
                 return None, is_eager
             answer = Answer(stock.items.popleft())
-            self._say("took", ref.key, is_eager)
+            self._say("took", ref.key, 1, is_eager)
         pace.end()
         return answer, is_eager
 
@@ -157,6 +168,9 @@ class Asker:
         with self._lock:
             asked = self._asked.get(ticket)
             if asked is None:
+                abandoned = self._abandoned.pop(ticket, None)
+                if answer is AGAIN and abandoned is not None:
+                    self._forget(abandoned)
                 return False
             if answer is AGAIN:
                 again = self._again(asked)
@@ -171,6 +185,8 @@ class Asker:
     def _again(self, asked: _Asked) -> Answer | None:
         """Serve a request, or send it once more."""
         if asked.error is not None:
+            if asked.request.verb == "put":
+                self._forget(asked.request.item)
             return Answer(error=asked.error)
         answer, is_eager = self._serve(asked.request)
         if answer is None:
@@ -182,13 +198,39 @@ class Asker:
         if stock is not None and request.verb in stock.paces:
             stock.paces[request.verb].end()
 
-    def receive(self, key: str, places: int, items: Iterable[Any], is_recalled: bool) -> None:
-        """Take what is sent ahead; return all, if that is asked."""
+    def receive(
+        self, key: str, places: int, items: Iterable[Any], is_recalled: bool, heard: int
+    ) -> None:
+        """Take what is sent ahead, and serve with it what it crossed; return all, if that is asked.
+
+        Parameters
+        ----------
+        key : str
+        places : int
+        items : iterable
+        is_recalled : bool
+        heard : int
+            The ticket of the last request that had reached the book.
+        """
         with self._lock:
             stock = self._stocks.get(key) or self._new_stock(key)
             stock.places += places
             stock.items.extend(items)
+            served = self._serve_crossing(key, heard)
             if is_recalled:
                 stock.places = 0
                 stock.items.clear()
                 self._say("returned", key)
+        for asked, answer in served:
+            asked.reply(answer)
+
+    def _serve_crossing(self, key: str, heard: int) -> list[tuple[_Asked, Answer]]:
+        """Serve requests that had not reached the book; when they do, it says `AGAIN` to each."""
+        served = []
+        for ticket, asked in list(self._asked.items()):
+            if ticket > heard and asked.request.ref.key == key and asked.error is None:
+                answer, _ = self._serve(asked.request)
+                if answer is not None:
+                    del self._asked[ticket]
+                    served.append((asked, answer))
+        return served

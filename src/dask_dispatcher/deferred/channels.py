@@ -8,7 +8,7 @@ asking; a withdrawn ticket is not answered.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from ..errors import ChannelClosed
@@ -43,11 +43,16 @@ class ChannelBook(Book):
 
     # Requests
 
+    def ask(self, ticket: int, request: Request) -> Answered:
+        if request.agent is not None:
+            request.agent.hear(request)
+            if self._ahead.crosses(request):
+                return [(ticket, AGAIN)]
+        return super().ask(ticket, request)
+
     def _put(self, ticket: int, request: Request) -> Answered:
         if self._is_closed:
             return [(ticket, _closed("nothing can be put into it"))]
-        if self._ahead.crosses(request):
-            return [(ticket, AGAIN)]
         self._ahead.note_put(request)
         if self._room() <= 0:
             self._putting[ticket] = request.item
@@ -57,15 +62,11 @@ class ChannelBook(Book):
         return [(ticket, DONE), *self._serve()]
 
     def _get(self, ticket: int, request: Request) -> Answered:
-        if self._ahead.crosses(request):
-            return [(ticket, AGAIN)]
         self._ahead.note_get(request)
         self._asking[ticket] = True
         return self._serve()
 
     def _fetch(self, ticket: int, request: Request) -> Answered:
-        if self._ahead.crosses(request):
-            return [(ticket, AGAIN)]
         self._asking[ticket] = False
         return self._serve()
 
@@ -108,16 +109,15 @@ class ChannelBook(Book):
 
     # What is said of things ahead
 
-    def put_ahead(self, holder: Hashable, item: Any, is_eager: bool) -> Answered:
-        """Take an item for a place that was ahead; one for which there was none is dropped."""
-        if not self._ahead.put(holder, is_eager):
-            return []
-        self._items.append(item)
-        return self._serve()
+    def put_ahead(self, holder: Hashable, items: Sequence[Any], is_eager: bool) -> Answered:
+        """Take items for places that were ahead; those for which there was none are dropped."""
+        count = self._ahead.put(holder, len(items), is_eager)
+        self._items.extend(items[:count])
+        return self._serve() if count else []
 
-    def took(self, holder: Hashable, is_eager: bool) -> Answered:
-        """Note that the first item ahead of a process was handed out."""
-        return self._serve() if self._ahead.took(holder, is_eager) else []
+    def took(self, holder: Hashable, count: int, is_eager: bool) -> Answered:
+        """Note that the first items ahead of a process were handed out."""
+        return self._serve() if self._ahead.took(holder, count, is_eager) else []
 
     def returned(self, holder: Hashable) -> Answered:
         """Note that a process has nothing ahead any more."""

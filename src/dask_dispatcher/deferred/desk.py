@@ -10,7 +10,7 @@ import itertools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from ..errors import DeferredError
@@ -82,13 +82,13 @@ class Desk:
 
     # What processes say of things that they have ahead
 
-    def put_ahead(self, key: str, holder: Hashable, item: Any, is_eager: bool) -> None:
-        """Take an item that was put for a place ahead."""
-        self._note(key, lambda book: book.put_ahead(holder, item, is_eager))
+    def put_ahead(self, key: str, holder: Hashable, items: Sequence[Any], is_eager: bool) -> None:
+        """Take items that were put for places ahead."""
+        self._note(key, lambda book: book.put_ahead(holder, items, is_eager))
 
-    def took(self, key: str, holder: Hashable, is_eager: bool) -> None:
-        """Note that an item ahead was handed out."""
-        self._note(key, lambda book: book.took(holder, is_eager))
+    def took(self, key: str, holder: Hashable, count: int, is_eager: bool) -> None:
+        """Note that items ahead were handed out."""
+        self._note(key, lambda book: book.took(holder, count, is_eager))
 
     def returned(self, key: str, holder: Hashable) -> None:
         """Note that a process has nothing ahead any more."""

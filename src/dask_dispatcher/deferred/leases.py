@@ -16,7 +16,10 @@ from typing import Any, NamedTuple
 
 from .links import Ref, Request
 
-__all__ = ["Agent", "Leases", "Parcel"]
+__all__ = ["SERVED_AHEAD", "Agent", "Leases", "Parcel"]
+
+SERVED_AHEAD = frozenset({"put", "get", "fetch"})
+"""What a process may do with what it has ahead."""
 
 _MOST = 200  # places, or items, that a process may have of one channel
 _FEWEST = 4  # room of a channel below which what one has ahead would be in the way of others
@@ -24,15 +27,19 @@ _ALONE = 8  # gets of one process in a row before it is sent items ahead
 
 
 class Parcel(NamedTuple):
-    """What a process is told about one channel: what it is given, then whether to give all back."""
+    """What a process is told about one channel: what it is given, then whether to give all back.
+
+    `heard` is the last of its requests that had come when it was given that.
+    """
 
     key: str
     places: int
     items: list[Any]
     is_recalled: bool
+    heard: int
 
 
-_NOTHING = Parcel("", 0, [], False)
+_NOTHING = Parcel("", 0, [], False, 0)
 
 
 class Agent:
@@ -58,6 +65,7 @@ class Agent:
         self.keys: set[str] = set()
         """Channels of which something may be ahead."""
         self._wake = wake
+        self._heard = 0
         self._lock = threading.Lock()  # guards _due
         self._due: dict[str, Parcel] = {}
 
@@ -65,6 +73,10 @@ class Agent:
     def has_parcels(self) -> bool:
         """Whether there is something to send."""
         return bool(self._due)
+
+    def hear(self, request: Request) -> None:
+        """Note that a request has come."""
+        self._heard = max(self._heard, request.serial)
 
     def give(self, key: str, places: int, items: Iterable[Any]) -> None:
         """Send places and items ahead."""
@@ -80,6 +92,7 @@ class Agent:
                 before.places + places,
                 [*before.items, *items],
                 before.is_recalled or is_recalled,
+                self._heard,
             )
         if is_first:
             self._wake()
@@ -142,13 +155,11 @@ class Leases:
         return any(lease.is_recalled for lease in self._leases.values())
 
     def crosses(self, request: Request) -> bool:
-        """Return whether something ahead of the asker will serve the request."""
-        if request.agent is None:
-            return False
+        """Return whether something ahead of the asker will serve the request, or may have."""
         lease = self._leases.get(request.agent.holder)
-        if lease is None or lease.is_recalled:
+        if lease is None or request.verb not in SERVED_AHEAD:
             return False
-        return bool(lease.places if request.verb == "put" else lease.items)
+        return lease.is_recalled or bool(lease.places if request.verb == "put" else lease.items)
 
     # Who is to have something
 
@@ -205,24 +216,27 @@ class Leases:
 
     # What processes say
 
-    def put(self, holder: Hashable, is_eager: bool) -> bool:
-        """Note that a place is used; return whether there was one."""
+    def put(self, holder: Hashable, count: int, is_eager: bool) -> int:
+        """Note that places are used; return how many of them there were."""
         lease = self._leases.get(holder)
-        if lease is None or not lease.places:
-            return False
-        lease.places -= 1
-        self.places -= 1
+        if lease is None:
+            return 0
+        count = min(count, lease.places)
+        lease.places -= count
+        self.places -= count
         lease.puts_eagerly = is_eager
-        return True
+        return count
 
-    def took(self, holder: Hashable, is_eager: bool) -> bool:
-        """Note that the first item ahead was handed out; return whether there was one."""
+    def took(self, holder: Hashable, count: int, is_eager: bool) -> int:
+        """Note that the first items ahead were handed out; return how many of them there were."""
         taker = self._taker
-        if taker is None or taker.agent.holder != holder or not taker.items:
-            return False
-        taker.items.popleft()
+        if taker is None or taker.agent.holder != holder:
+            return 0
+        count = min(count, len(taker.items))
+        for _ in range(count):
+            taker.items.popleft()
         taker.takes_eagerly = is_eager
-        return True
+        return count
 
     # Having it back
 

@@ -129,6 +129,8 @@ class Request(NamedTuple):
         The process it comes from, where that may have something ahead.
     is_eager : bool
         That process has asked often, and quickly, of late.
+    serial : int
+        Grows from one request of that process to the next; the same when it is sent again.
     """
 
     ref: Ref
@@ -137,6 +139,7 @@ class Request(NamedTuple):
     caller: Caller | None = None
     agent: Any = None
     is_eager: bool = False
+    serial: int = 0
 
 
 class Answer(NamedTuple):
@@ -147,7 +150,10 @@ class Answer(NamedTuple):
 
 
 AGAIN = Answer("again")
-"""To a request of an agent's: something was sent ahead that answers it; if not, it is to ask again."""
+"""To a request of an agent's: what was sent ahead answers it, or has; if not, it is to ask again.
+
+What it was to put is the asker's again.
+"""
 
 
 Reply = Callable[[Answer], None]
@@ -178,7 +184,7 @@ class Link(Protocol):
         """Return the value for what an `Answer` to "get" or "fetch" holds; see `Item.bring`."""
 
     def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
-        """Leave a value where it is, after `unpack` has raised a TimeoutError.
+        """Leave a value to others: `unpack` has raised a TimeoutError, or it is not wanted any more.
 
         Parameters
         ----------

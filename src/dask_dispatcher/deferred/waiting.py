@@ -123,9 +123,12 @@ async def carry_out_async(
     loop = asyncio.get_running_loop()
     link = carrier(ref)
     answered: asyncio.Future[Answer] = loop.create_future()
+    is_cancelled = False
 
     def accept(answer: Answer) -> None:
-        if not answered.done():
+        if is_cancelled:
+            _give_back(link, ref, verb, answer)
+        else:
             answered.set_result(answer)
 
     def reply(answer: Answer) -> None:
@@ -139,13 +142,25 @@ async def carry_out_async(
             if not answered.done():
                 link.withdraw(ticket, TimeoutError(_late(timeout, verb)))
                 await asyncio.wait({answered}, timeout=patience)
+        answer = answered.result()
+        if (
+            verb in _ITEMS and answer.error is None
+        ):  # it may be large, and come from another process
+            return await asyncio.to_thread(_opened, link, ref, verb, answer, deadline)
     except asyncio.CancelledError as error:
-        link.withdraw(ticket, error)
+        is_cancelled = True
+        if answered.done():
+            _give_back(link, ref, verb, answered.result())
+        else:
+            link.withdraw(ticket, error)
         raise
-    answer = answered.result()
-    if verb in _ITEMS and answer.error is None:  # it may be large, and come from another process
-        return await asyncio.to_thread(_opened, link, ref, verb, answer, deadline)
     return _opened(link, ref, verb, answer, deadline)
+
+
+def _give_back(link: Link, ref: Ref, verb: str, answer: Answer) -> None:
+    """Let others have what was taken for somebody who does not want it any more."""
+    if verb == "get" and answer.error is None:
+        link.decline(ref, answer.value, was_taken=True)
 
 
 def _request(link: Link, ref: Ref, verb: str, value: Any) -> Request:

@@ -13,7 +13,7 @@ import pickle
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...deferred.desk import carrier, desk
@@ -44,7 +44,7 @@ def _can_go_ahead(item: Any) -> bool:
 
 
 def _sent(item: Any) -> tuple[Any, ...]:
-    return "small", item.data if type(item) is Carried else pickle.dumps(item.value)
+    return ("small", item.data) if type(item) is Carried else ("atom", item.value)
 
 
 class OnWorker:
@@ -63,6 +63,7 @@ class OnWorker:
         self.clerk = clerk
         self.holder = clerk.name, address
         self.address, self.number = address, number
+        self._is_left = False
 
     def bring(self, deadline: float | None = None) -> Any:
         """Return the value; it comes here through the scheduler."""
@@ -71,17 +72,22 @@ class OnWorker:
             raise self.clerk.lost(self.address)
         return box.open()
 
+    def leave(self) -> None:
+        """Leave it to the worker when to let it go."""
+        self._is_left = True
+
     def __del__(self) -> None:
-        self.clerk.let_go(self.address, self.number)
+        if not self._is_left:
+            self.clerk.let_go(self.address, self.number)
 
 
 class _Errand:
     """A request of a worker's that has not been answered."""
 
-    __slots__ = ("group", "link", "ticket")
+    __slots__ = ("group", "item", "link", "ticket")
 
-    def __init__(self, group: str, link: Link) -> None:
-        self.group, self.link = group, link
+    def __init__(self, group: str, link: Link, item: Any) -> None:
+        self.group, self.link, self.item = group, link, item
         self.ticket: Any = None
 
 
@@ -101,9 +107,10 @@ class Clerk:
         self._context = contextvars.copy_context()  # of a node, if the executor is made in one
         self._lock = threading.Lock()  # guards all below but what is let go
         self._errands: dict[tuple[str, int], _Errand] = {}
-        self._lent: dict[tuple[str, int], OnWorker] = {}
+        self._lent: dict[tuple[str, int], Any] = {}  # items, until they are brought
         self._outboxes: dict[str, deque[tuple[Any, ...]]] = {}
         self._sending: dict[str, concurrent.futures.Future[None]] = {}
+        self._is_hearing = False
         self._gone: set[str] = set()
         self._met: set[str] = set()
         self._agents: dict[str, Agent] = {}  # by address; those of workers that are gone, too
@@ -111,29 +118,34 @@ class Clerk:
 
     # What workers say; with the engine's lock held
 
-    def heard(self, address: str, said: Iterable[bytes]) -> None:
-        """Take what a worker has to say."""
+    def heard(self, address: str, said: bytes) -> None:
+        """Take what a worker has to say; answer all of it together."""
         self._met.add(address)
-        for data in said:
-            kind, group, what, *rest = pickle.loads(data)
-            if kind == "put":
-                item, is_eager = rest
-                desk().put_ahead(what, (self.name, address), self._item(item), is_eager)
-            elif kind == "took":
-                desk().took(what, (self.name, address), *rest)
-            elif kind == "returned":
-                desk().returned(what, (self.name, address))
-            elif kind == "ask":
-                if self._engine.has_group(group):
-                    self._ask(address, group, what, *rest)
-            elif kind == "withdraw":
-                self._withdraw(address, what, pickle.loads(rest[0]))
-            else:
-                with self._lock:
-                    item = self._lent.pop((address, what), None)
-                if kind == "back" and item is not None:
-                    desk().put_back(rest[0], item)
-                del item
+        with self._at_once():
+            for words in pickle.loads(said):
+                self._hear(address, *words)
+
+    def _hear(self, address: str, kind: str, group: str, what: Any, *rest: Any) -> None:
+        if kind == "put":
+            items, is_eager = rest
+            found = [self._item(item) for item in items]
+            desk().put_ahead(what, (self.name, address), found, is_eager)
+        elif kind == "took":
+            desk().took(what, (self.name, address), *rest)
+        elif kind == "returned":
+            desk().returned(what, (self.name, address))
+        elif kind == "ask":
+            self._ask(address, group, what, *rest)
+        elif kind == "withdraw":
+            self._withdraw(address, what, pickle.loads(rest[0]))
+        elif kind == "back" and type(what) is tuple:
+            desk().put_back(rest[0], self._item(what))
+        else:
+            with self._lock:
+                item = self._lent.pop((address, what), None)
+            if kind == "back" and item is not None:
+                desk().put_back(rest[0], item)
+            del item
 
     def _ask(
         self,
@@ -147,14 +159,17 @@ class Clerk:
         is_eager: bool,
     ) -> None:
         request = Request(Ref(*ref), verb, self._item(item), caller and Caller(*caller))
+        if not self._engine.has_group(group):
+            return  # nobody wants its nodes any more; what was put goes with the request
         try:
             link = self._context.run(carrier, request.ref)
         except Exception as error:
             self._say(address, ("error", ticket, dump_error(error)))
             return
         if link is desk():
-            request = request._replace(agent=self._agent(address), is_eager=is_eager)
-        errand = _Errand(group, link)
+            agent = self._agent(address)
+            request = request._replace(agent=agent, is_eager=is_eager, serial=ticket)
+        errand = _Errand(group, link, request.item)
         with self._lock:
             self._errands[address, ticket] = errand
         if link is desk():
@@ -178,6 +193,8 @@ class Clerk:
         if item is None:
             return None
         kind, *rest = item
+        if kind == "atom":
+            return Here(*rest)
         return Carried(*rest) if kind == "small" else OnWorker(self, *rest)
 
     def _agent(self, address: str) -> Agent:
@@ -200,6 +217,8 @@ class Clerk:
         with self._lock:
             self._errands.pop((address, ticket), None)
         if answer is AGAIN:
+            if type(errand.item) is OnWorker:
+                errand.item.leave()
             self._say(address, ("again", ticket))
         elif answer.error is not None:
             self._say(address, ("error", ticket, dump_error(answer.error)))
@@ -221,11 +240,11 @@ class Clerk:
             place = "at", item.address, item.number, ticket
             self._say(address, ("answer", ticket, place))
         elif type(item) is Here:
-            self._give(address, ticket, item.bring)
+            self._give(address, ticket, item.bring, item)
         else:
-            self._aside(lambda: self._give(address, ticket, item.bring))
+            self._aside(lambda: self._give(address, ticket, item.bring, item))
 
-    def _give(self, address: str, ticket: int, bring: Any) -> None:
+    def _give(self, address: str, ticket: int, bring: Any, item: Any = None) -> None:
         """Send a value through this program."""
         try:
             pickled, buffers = dump(bring(), "what was put")
@@ -235,7 +254,9 @@ class Clerk:
         if not buffers and len(pickled) <= SMALL:
             self._say(address, ("answer", ticket, ("small", pickled)))
         else:
-            self._say(address, ("answer", ticket, ("box", Box.of(pickled, buffers))))
+            with self._lock:
+                self._lent[address, ticket] = item
+            self._say(address, ("answer", ticket, ("box", Box.of(pickled, buffers), ticket)))
 
     def _aside(self, function: Any) -> None:
         context = self._context.copy()
@@ -247,8 +268,24 @@ class Clerk:
             if address in self._gone:
                 return
             self._outboxes.setdefault(address, deque()).append(said)
-            if address in self._sending:
-                return
+            if not self._is_hearing:
+                self._begin_sending(address)
+
+    @contextlib.contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """Send what is to be said meanwhile in one message a worker, at the end."""
+        with self._lock:
+            self._is_hearing = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._is_hearing = False
+                for address in self._outboxes:
+                    self._begin_sending(address)
+
+    def _begin_sending(self, address: str) -> None:
+        if address not in self._sending:
             self._sending[address] = self._begin(self._send(address))
 
     def _begin(self, coroutine: Any) -> concurrent.futures.Future[Any]:
@@ -262,16 +299,15 @@ class Clerk:
         """Send what there is to say to a worker, until there is no more."""
         while True:
             with self._lock:
-                said = list(self._outboxes.get(address, ()))
-                self._outboxes.pop(address, None)
+                said = () if self._is_hearing else self._outboxes.pop(address, ())
                 if not said:
                     self._sending.pop(address, None)
                     return
-            said = [word for words in said for word in self._spelled_out(address, words)]
+            words = [word for one in said for word in self._spelled_out(address, one)]
             with contextlib.suppress(OSError, RuntimeError, KeyError):
                 # If it is gone, we shall hear of it, and what was said does not matter.
                 await self._connection.client.run(
-                    deliver, self._line, said, workers=[address], asynchronous=True
+                    deliver, self._line, words, workers=[address], asynchronous=True
                 )
 
     def _spelled_out(self, address: str, said: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -279,8 +315,8 @@ class Clerk:
         if said is not _PARCELS:
             return [said]
         return [
-            ("ahead", key, places, list(map(_sent, items)), is_recalled)
-            for key, places, items, is_recalled in self._agent(address).take_parcels()
+            ("ahead", key, places, list(map(_sent, items)), *rest)
+            for key, places, items, *rest in self._agent(address).take_parcels()
         ]
 
     # Values
@@ -350,19 +386,24 @@ class Clerk:
         is_idle : bool
             Whether all of its nodes had ended, and so all is known that they did.
         """
+        holder = self.name, address
         agent = self._agents.pop(address, None)
         if agent is not None:
             agent.is_heard_out = is_idle
         with self._lock:
             self._gone.add(address)
             self._outboxes.pop(address, None)
-            lent = [key for key, item in self._lent.items() if item.address == address]
+            takers = {
+                taker
+                for (taker, _), item in self._lent.items()
+                if item is not None and item.holder == holder
+            }
             mine = [self._lent.pop(key) for key in list(self._lent) if key[0] == address]
-        for taker in {key[0] for key in lent} - {address}:
+        for taker in takers - {address}:
             self._say(taker, ("lost", address))
         del mine
         self._end(f"{address} is gone", address=address)
-        desk().lose((self.name, address))
+        desk().lose(holder)
 
     def close(self) -> None:
         """Let all waits end, and all values go that are on workers."""

@@ -224,7 +224,7 @@ class DaskEngine(Drive):
         """Return whether nodes of a group may be under way."""
         return name in self._groups
 
-    def asked(self, name: str, worker: str, said: list[bytes]) -> None:
+    def asked(self, name: str, worker: str, said: bytes) -> None:
         """Take what nodes on a worker ask of deferred references, if they came by this connection."""
         if name == self.connection.name:
             self._clerk.heard(worker, said)

@@ -202,6 +202,7 @@ class Runner:
             self._is_over = True
             if self._parcel.keeps:
                 self._keep_small()
+            self._link.flush()  # once the nodes have ended, all is known that they did
             self._say(back, is_final=True)
             # Or the thread's context would hold them until its next group.
             self._values, self._dependencies = Values({}, {}), ()

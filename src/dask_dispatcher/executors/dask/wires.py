@@ -6,7 +6,8 @@
                            Wire --- event under the client's id --->  Clerk
     node   <-- reply ------+  <---- run `deliver` on the worker ----  +
 
-Requests travel as reports do, all of a few milliseconds in one event. Answers travel through the
+Requests travel as reports do, all of a few milliseconds in one event; what nobody waits for lingers for
+company until somebody waits, or for as long as an event takes in any case. Answers travel through the
 scheduler to the worker's own server, all that have come up while the last lot was on its way in one
 message. Values that are not small stay in the process that put them (`Wire.store`), until the program
 lets them go; another worker comes for them at this worker's own server.
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from ...deferred.ahead import Asker
 from ...deferred.links import AGAIN, Answer, Ref, Reply, Request
 from ...errors import DeferredLostError, RunCancelledError
-from ..slices.carrying import dump, dump_error, load
+from ..slices.carrying import dump, dump_error, is_atom, load
 from .boxes import Box
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ __all__ = ["PATIENCE", "GroupLink", "Wire", "deliver", "hand_out", "silent", "wi
 
 _SMALL = 10_000  # bytes of an item that travels with its request
 _LONGEST = 60_000  # bytes of one event; the scheduler remembers a thousand of them
-_PAUSE = 0.002  # seconds between two events
+_PAUSE = 0.002  # seconds between two events, and that what nobody waits for lingers
+_LINGERING = frozenset({"put", "took"})
+_WHOLE = frozenset({"atom", "small"})  # kinds of items that are there at once
 PATIENCE = 2.0
 """Seconds that a worker may take to answer before it is taken for stopped."""
 
@@ -63,10 +66,12 @@ class Wire:
         self.loop: asyncio.AbstractEventLoop = worker.loop.asyncio_loop  # type: ignore[attr-defined]
         self._line = line
         self._serial = itertools.count()
-        self._lock = threading.Lock()  # of those who append to _outbox
-        self._outbox: deque[bytes] = deque()
+        self._flushing = threading.Lock()  # keeps order
+        self._lock = threading.Lock()  # guards _outbox and _is_urgent
+        self._outbox: deque[list[Any]] = deque()
+        self._is_urgent = False
         self._flushed = 0.0
-        self.asker = Asker(self._say)
+        self.asker = Asker(self._say, self._forget)
         self.store: dict[int, Box] = {}
         self.lost: set[str] = set()
         """Workers that are gone, while somebody here may be waiting for what they had."""
@@ -77,14 +82,14 @@ class Wire:
 
         def send(ticket: int, is_eager: bool) -> None:
             who = caller and tuple(caller)
-            self._send(("ask", group, ticket, tuple(ref), verb, item, who, is_eager))
+            self._send(["ask", group, ticket, tuple(ref), verb, item, who, is_eager])
 
         return self.asker.ask(request, reply, send)
 
     def _say(self, kind: str, what: Any, *rest: Any) -> None:
         if kind == "withdraw":
             rest = (dump_error(rest[0]),)
-        self._send((kind, "", what, *rest))
+        self._send([kind, "", what, *rest])
 
     def keep(self, box: Box) -> int:
         """Keep a value until the program lets it go; return its number."""
@@ -92,48 +97,79 @@ class Wire:
         self.store[number] = box
         return number
 
-    def bring_back(self, key: str, ticket: int) -> None:
-        """Tell that a value that was taken out of a channel has not been brought."""
-        self._send(("back", "", ticket, key))
+    def _forget(self, item: Any) -> None:
+        if item[0] == "at":
+            self.store.pop(item[2], None)
+
+    def bring_back(self, key: str, item: Any) -> None:
+        """Tell that nobody here has what was taken out of a channel."""
+        self._send(["back", "", item if item[0] in _WHOLE else item[-1], key])
 
     def brought(self, ticket: int) -> None:
         """Tell that a value has been brought here, or that nobody wants it any more."""
-        self._send(("brought", "", ticket))
+        self._send(["brought", "", ticket])
 
-    def _send(self, said: tuple[Any, ...]) -> None:
-        data = pickle.dumps(said, protocol=5)
+    def _send(self, said: list[Any]) -> None:
+        lingers = said[0] in _LINGERING
         with self._lock:
-            self._outbox.append(data)
-            is_first = len(self._outbox) == 1
-        if is_first:  # else the flush is yet to come, or under way
-            self.loop.call_soon_threadsafe(self._flush_soon)
+            is_first = not self._outbox
+            self._outbox.append(said)
+            is_urgent = not (lingers or self._is_urgent)
+            self._is_urgent |= is_urgent
+        if is_first or is_urgent:  # else the flush is yet to come
+            self.loop.call_soon_threadsafe(self._flush_soon, lingers)
 
-    def _flush_soon(self) -> None:
+    def _flush_soon(self, lingers: bool) -> None:
         """Flush now, or once so much time has passed as the worker's stream takes in any case."""
-        wait = self._flushed + _PAUSE - time.monotonic()
+        wait = _PAUSE if lingers else self._flushed + _PAUSE - time.monotonic()
         if wait > 0:
-            self.loop.call_later(wait, self._flush)
+            self.loop.call_later(wait, self.flush)
         else:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
-        self._flushed = time.monotonic()
-        while self._outbox:
-            said: list[bytes] = []
-            size = 0
-            while self._outbox and (not said or size + len(self._outbox[0]) <= _LONGEST):
-                said.append(self._outbox.popleft())
-                size += len(said[-1])
+    def flush(self) -> None:
+        """Send what there is to send; may be called by any thread."""
+        with self._flushing:
+            with self._lock:
+                outbox, self._outbox = self._outbox, deque()
+                self._is_urgent = False
+            self._flushed = time.monotonic()
             log_event = self._log_event()
-            if log_event is not None:
+            while outbox and log_event is not None:
                 topic, name = self._line
+                said = pickle.dumps(_lot(outbox), protocol=5)
                 log_event(topic, {"deferred": name, "worker": self._address, "said": said})
 
     def answer(self, ticket: int, answer: Answer) -> None:
         """Take an answer of the program's."""
         is_awaited = self.asker.hear(ticket, answer)
-        if not is_awaited and type(answer.value) is tuple and answer.value[0] == "at":
+        item = answer.value
+        if not is_awaited and type(item) is tuple and item[0] not in _WHOLE:
             self.brought(ticket)
+
+
+def _lot(outbox: deque[list[Any]]) -> list[list[Any]]:
+    """Take from an outbox what goes into one event; puts that are alike become one, as do takings."""
+    lot: list[list[Any]] = []
+    size = 0
+    while outbox and size < _LONGEST:
+        said = outbox.popleft()
+        size += _size(said)
+        if lot and said[0] in _LINGERING and _all_but_what(lot[-1]) == _all_but_what(said):
+            lot[-1][3] += said[3]  # a list of items, or a number
+        else:
+            lot.append(said)
+    return lot
+
+
+def _all_but_what(said: list[Any]) -> tuple[list[Any], list[Any]]:
+    return said[:3], said[4:]
+
+
+def _size(said: list[Any]) -> int:
+    """Return about how many bytes it takes."""
+    items = said[3] if said[0] == "put" else said[5:6] if said[0] == "ask" else ()
+    return 100 + sum(len(item[1]) for item in items if item and item[0] == "small")
 
 
 class GroupLink:
@@ -158,6 +194,8 @@ class GroupLink:
         return wire(self._worker, self._line)
 
     def pack(self, value: Any, *, stays: bool) -> Any:
+        if not stays and is_atom(value):
+            return "atom", value
         pickled, buffers = dump(value, "what is put")
         if not stays and not buffers and len(pickled) <= _SMALL:
             return "small", pickled
@@ -165,13 +203,13 @@ class GroupLink:
 
     def unpack(self, item: Any, deadline: float | None = None) -> Any:
         kind, *rest = item
+        if kind == "atom":
+            return rest[0]
         if kind == "small":
             return load(*rest)
-        if kind == "box":
-            return rest[0].open()
-        address, number, ticket = rest
+        *where, ticket = rest
         try:
-            value = self._bring(address, number, deadline)
+            value = where[0].open() if kind == "box" else self._bring(where[0], where[1], deadline)
         except TimeoutError:
             raise
         except BaseException:
@@ -181,11 +219,10 @@ class GroupLink:
         return value
 
     def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
-        ticket = item[-1]
         if was_taken:
-            self._wire.bring_back(ref.key, ticket)
-        else:
-            self._wire.brought(ticket)
+            self._wire.bring_back(ref.key, item)
+        elif item[0] not in _WHOLE:
+            self._wire.brought(item[-1])
 
     def ask(self, request: Request, reply: Reply) -> Any:
         over = self._over
@@ -217,6 +254,10 @@ class GroupLink:
             self._wire.asker.withdraw(ticket, error)
         else:
             self._wire.asker.abandon(ticket, error)
+
+    def flush(self) -> None:
+        """Send what lingers."""
+        self._wire.flush()
 
     def end(self, error: BaseException) -> None:
         """Let all waits end, and none begin: nobody wants the nodes any more."""

@@ -10,10 +10,12 @@ What is put stays here until the controller lets it go; small channel items trav
     again     ticket: it is to look at what is ahead                           to the worker
     withdraw  ticket, pickled error                                            to the controller
     brought   ticket: what the answer pointed to has been read                 to the controller
+    restore   key of a channel, item or ticket: nobody wants what was taken     to the controller
     let go    keys                                                             to the worker
-    ahead     key of a channel, places, items, whether to return all           to the worker
-    put       key of a channel, item for a place ahead, whether eager          to the controller
-    took      key of a channel, whether eager                                  to the controller
+    ahead     key of a channel, places, items, whether to return all,
+              the last ticket that had come                                    to the worker
+    put       key of a channel, items for places ahead, whether eager          to the controller
+    took      key of a channel, how many items ahead, whether eager            to the controller
     returned  key of a channel                                                 to the controller
 
 An item is ``("atom", value)``, ``("bytes", pickled)``, or a place: ``("kept", key, place)`` to the
@@ -72,7 +74,7 @@ class WorkerLink:
         self._is_readable = True
         self._serial = itertools.count(1)
         self._kept: dict[int, tuple[Dumped, Any]] = {}
-        self._asker = Asker(self._say)
+        self._asker = Asker(self._say, self._forget)
         self.receive = self._asker.receive
 
     def use_files(self) -> None:
@@ -98,7 +100,11 @@ class WorkerLink:
         return "kept", key, place
 
     def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
-        raise NotImplementedError("memory can be read whether its process answers or not")
+        is_place = item[0] == "place"
+        if was_taken:
+            self._send("restore", ref.key, item[1] if is_place else item)
+        elif is_place:
+            self._send("brought", item[1])
 
     def unpack(self, item: Any, deadline: float | None = None) -> Any:
         kind, what, *where = item
@@ -139,6 +145,10 @@ class WorkerLink:
             ticket, error = rest
             rest = ticket, dump_error(error)
         self._send(kind, *rest)
+
+    def _forget(self, item: tuple[Any, ...]) -> None:
+        if item[0] == "kept":
+            self._kept.pop(item[1], None)
 
     # What the controller says; the channel thread's
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RELAYED", "Relay"]
 
-RELAYED = frozenset({"ask", "withdraw", "brought", "put", "took", "returned"})
+RELAYED = frozenset({"ask", "withdraw", "brought", "restore", "put", "took", "returned"})
 """What workers say of deferred references."""
 
 MOST_WAITING = 64
@@ -49,6 +49,7 @@ class Placed:
         self.place = place
         self._worker = worker
         self._release = release
+        self._is_left = False
         worker.kept += 1
 
     def bring(self, deadline: float | None = None) -> Any:
@@ -57,15 +58,22 @@ class Placed:
         except GoneError:
             raise DeferredLostError(f"the value is lost: {self.holder} is gone") from None
 
+    def leave(self) -> None:
+        """Leave it to the worker when to let it go."""
+        self._is_left = True
+        self._worker.kept -= 1
+
     def __del__(self) -> None:
-        self._release(self._worker, self.key, self.place)
+        if not self._is_left:
+            self._release(self._worker, self.key, self.place)
 
 
 class _Filed:
-    """A large value of the program's, in a file for a worker to read."""
+    """A large value of the program's, an item, in a file for a worker to read."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, item: Any) -> None:
         self.place = place
+        self.item = item
 
     def __del__(self) -> None:
         with contextlib.suppress(OSError):
@@ -75,13 +83,14 @@ class _Filed:
 class _Asked:
     """A request under way."""
 
-    __slots__ = ("blocks", "carrier", "run", "ticket", "verb")
+    __slots__ = ("blocks", "carrier", "item", "run", "ticket", "verb")
 
     def __init__(self, verb: str, run: Any, blocks: bool) -> None:
         self.verb = verb
         self.run = run
         self.blocks = blocks
         self.carrier: Any = None
+        self.item: Any = None
         self.ticket: Any = None
 
 
@@ -134,13 +143,16 @@ class Relay:
         try:
             asked.carrier = self._context.run(carrier, Ref(*ref))
             is_here = isinstance(asked.carrier, Desk)
+            if verb == "put":
+                asked.item = self._taken_in(worker, item, asked.carrier, ref)
             request = Request(
                 Ref(*ref),
                 verb,
-                self._taken_in(worker, item, asked.carrier, ref) if verb == "put" else None,
+                asked.item,
                 Caller((self._name, *who[:2]), who[2:]),
                 self._agent(worker) if is_here else None,
                 is_eager,
+                ticket,
             )
             asked.ticket = asked.carrier.ask(
                 request, lambda answer: self._reply(worker, ticket, answer)
@@ -172,13 +184,14 @@ class Relay:
         key, place = what
         return Placed(worker, key, place, self._release)
 
-    def put(self, worker: WorkerProcess, key: str, item: Any, is_eager: bool) -> None:
-        """Hand on an item for a place that was ahead."""
-        desk().put_ahead(key, worker.name, self._item(worker, item), is_eager)
+    def put(self, worker: WorkerProcess, key: str, items: list[Any], is_eager: bool) -> None:
+        """Hand on items for places that were ahead."""
+        found = [self._item(worker, item) for item in items]
+        desk().put_ahead(key, worker.name, found, is_eager)
 
-    def took(self, worker: WorkerProcess, key: str, is_eager: bool) -> None:
-        """Note that a worker has handed out an item that was ahead."""
-        desk().took(key, worker.name, is_eager)
+    def took(self, worker: WorkerProcess, key: str, count: int, is_eager: bool) -> None:
+        """Note that a worker has handed out items that were ahead."""
+        desk().took(key, worker.name, count, is_eager)
 
     def returned(self, worker: WorkerProcess, key: str) -> None:
         """Note that a worker has nothing ahead of a channel any more."""
@@ -197,8 +210,8 @@ class Relay:
         """Send ahead what is due."""
         agent = self._agents.get(worker)
         if agent is not None and agent.has_parcels:
-            for key, places, items, is_recalled in agent.take_parcels():
-                worker.send("ahead", key, places, list(map(_sent, items)), is_recalled)
+            for key, places, items, *rest in agent.take_parcels():
+                worker.send("ahead", key, places, list(map(_sent, items)), *rest)
 
     def withdraw(self, worker: WorkerProcess, ticket: int, error: bytes) -> None:
         """End a wait."""
@@ -209,6 +222,16 @@ class Relay:
     def brought(self, worker: WorkerProcess, ticket: int) -> None:
         """Let go of what a worker has read by now."""
         self._lent.pop((worker, ticket), None)
+
+    def restore(self, worker: WorkerProcess, key: str, item: Any) -> None:
+        """Take back to the front of a channel what a worker took for somebody who is gone."""
+        if type(item) is int:
+            lent = self._lent.pop((worker, item), None)
+            found = lent.item if type(lent) is _Filed else lent
+        else:
+            found = self._item(worker, item)
+        if found is not None:
+            desk().put_back(key, found)
 
     def cancel(self, run: int) -> None:
         """End the waits of a run's nodes."""
@@ -254,6 +277,8 @@ class Relay:
             return
         self._send(worker)
         if answer is AGAIN:
+            if type(asked.item) is Placed:
+                asked.item.leave()
             worker.send("again", ticket)
             return
         value, error = answer
@@ -282,12 +307,12 @@ class Relay:
         pickled, buffers = dumped
         if not buffers and len(pickled) <= SMALL:
             return "bytes", pickled
-        lent = self._lent[worker, ticket] = self._filed(dumped)
+        lent = self._lent[worker, ticket] = self._filed(dumped, item)
         return "place", ticket, None, 0, lent.place
 
-    def _filed(self, dumped: Dumped) -> _Filed:
+    def _filed(self, dumped: Dumped, item: Any) -> _Filed:
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        return _Filed(in_file(self._folder, dumped))
+        return _Filed(in_file(self._folder, dumped), item)
 
     # What nobody needs any more
 
