@@ -18,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from bench.dask_outcomes import EXCLUDED, PARTS, Comparison, compare, is_possible, pages
+from bench.dask_outcomes import EXCLUDED, PARTS, Comparison, compare, is_possible, kept, pages
 from bench.report import machine_line
 
 PAGE = HERE.parent / "docs" / "dask-suite.md"
@@ -41,11 +41,14 @@ def main() -> None:
     found = []
     with tempfile.TemporaryDirectory(prefix="dask-suite-") as temporary:
         folder = options.keep or Path(temporary)
-        for comparison in compare(parts, options.under.split(","), folder, options.k):
+        schedulers = options.under.split(",")
+        run = kept(parts, schedulers, folder) if options.as_is else None
+        for comparison in run or compare(parts, schedulers, folder, options.k):
             found.append(comparison)
             _say(comparison)
     text = f"{HEAD.format(machine=machine_line())}\n{pages(found)}\n"
-    is_whole = (options.parts, options.k) == (",".join(PARTS), "")
+    everything = (",".join(PARTS), ",".join(EXCLUDED), "")
+    is_whole = (options.parts, options.under, options.k) == everything
     (PAGE.write_text(text, encoding="utf-8") if is_whole else print(text))
     sys.exit(any(comparison.unexplained for comparison in found))
 
@@ -63,6 +66,7 @@ def _parse() -> argparse.Namespace:
         type=Path,
         help="folder for logs and outcomes; tests that it tells of are not run again",
     )
+    add("--as-is", action="store_true", help="run nothing; lay out what --keep's folder tells of")
     return parser.parse_args()
 
 

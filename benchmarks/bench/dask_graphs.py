@@ -158,6 +158,7 @@ def schedulers(address: str, wanted: Callable[[str], bool]) -> Iterator[list[Sch
             threads = stack.enter_context(ThreadPoolExecutor(WORKERS))
             found |= {"sync": get_sync, "threads": partial(dask.threaded.get, pool=threads)}
             found["async"] = stack.enter_context(AsyncExecutor(WORKERS)).get
+            found["async-1"] = stack.enter_context(AsyncExecutor(1)).get
         if wanted("parallel"):
             pool = ProcessPoolExecutor(WORKERS, get_context("spawn"), initialize_worker_process)
             found["processes"] = partial(

@@ -22,7 +22,7 @@ import pytest
 from bench.dask_plugin import read_outcomes
 from bench.report import table
 
-__all__ = ["EXCLUDED", "PARTS", "Comparison", "Difference", "compare", "pages", "run_part"]
+__all__ = ["EXCLUDED", "PARTS", "Comparison", "Difference", "compare", "kept", "pages", "run_part"]
 
 Outcomes = Mapping[str, Mapping[str, Any]]
 
@@ -36,32 +36,31 @@ PARTS = {
 }
 NEEDED = {"array": ("numpy",), "dataframe": ("pandas", "pyarrow")}
 
-_EVERYWHERE = {
-    r"test_cli.py::test_config_list$": "writes out the configuration, in which an executor is now",
+_IDENTITY = "takes what a task returns to be the very same object; on a cluster it is a copy"
+_ON_A_CLUSTER = {
+    r"::test_traverse_false$": _IDENTITY,
+    r"::test_store_delayed_target$": _IDENTITY,
+    r"::test_bag_with_single_callable$": _IDENTITY,
+    r"::test_repartition_partition_size_complex_dtypes$": _IDENTITY,
+    r"::test_register_extension_type$": "its dtypes are equal only with the very same decimal context",
 }
 _TARGET = "stores into an object of the test's process; what travels there is a copy"
 _LOCK = "a lock of threads cannot travel; Dask's own SerializableLock can"
 _CLOSURE = "watches what its tasks change in a closure or an object; they change a copy"
-_ELSEWHERE = {
-    **_EVERYWHERE,
+_WARNING = "a task's warning stays in the process it came up in"
+_IN_OTHER_PROCESSES = {
+    **_ON_A_CLUSTER,
     r"test_graph_manipulation.py::test_(checkpoint|wait_on|bind)": _CLOSURE,
     r"test_ufunc.py::test_frompyfunc$": "the `outer` of a ufunc cannot be pickled",
-    r"::test_traverse_false$": "takes a Delayed to be the very same object",
-    r"::test_store(_regions|_compute_false|_delayed_target)?$": _TARGET,
+    r"::test_store(_regions|_compute_false)?$": _TARGET,
     r"::test_memmap$": _TARGET,
     r"::test_store_locks_": _LOCK,
     r"::test_from_array_with_lock\[": _LOCK,
     r"::test_from_array_getitem\[": _CLOSURE,
     r"::test_store_sources_unoptimized_nocompute$": _CLOSURE,
-    r"::test_bag_with_single_callable$": "a function is another one once it has travelled",
     r"::test_from_delayed_iterator$": "one generator for three consumers: it cannot travel",
     r"::test_reductions_are_lazy$": _CLOSURE,
-    r"::test_repartition_partition_size_complex_dtypes$": "takes arrays to be the very same objects",
     r"::test_to_delayed_optimize_graph$": _CLOSURE,
-}
-_WARNING = "a task's warning stays in the process it came up in"
-_IN_OTHER_PROCESSES = {
-    **_ELSEWHERE,
     r"::test_take_npartitions_warn$": _WARNING,
     r"::test_files_per_partition$": _WARNING,
     r"::test_array_cumreduction_axis\[blelloch-None-.*cumprod\]": _WARNING,
@@ -70,8 +69,8 @@ _IN_OTHER_PROCESSES = {
     r"::test_process_initializer\[": "sets a variable of the test's process for its tasks",
 }
 EXCLUDED: Mapping[str, Mapping[str, str]] = {
-    "async": _EVERYWHERE,
-    "dask": _ELSEWHERE,
+    "async": {},
+    "dask": _ON_A_CLUSTER,
     "parallel": _IN_OTHER_PROCESSES,
 }
 """By executor: patterns of tests that need not pass under it, and why."""
@@ -102,12 +101,15 @@ class Comparison:
     part, under : str
     base, found : mapping
         The outcomes under Dask's scheduler and under ours.
+    whole : int, optional
+        How many tests there are; default: as many as in `base`.
     """
 
     part: str
     under: str
     base: Outcomes
     found: Outcomes
+    whole: int | None = None
 
     @property
     def expected(self) -> list[str]:
@@ -203,16 +205,45 @@ def compare(
             yield Comparison(part, under, base, run_part(part, under, folder, only))
 
 
+def kept(parts: Iterable[str], schedulers: Iterable[str], folder: Path) -> Iterator[Comparison]:
+    """Compare what a folder tells of, and run nothing; only tests that were run with both count."""
+    schedulers = list(schedulers)
+    for part in parts:
+        base = read_outcomes(folder / f"{part}-{BASE}.jsonl")
+        for under in schedulers:
+            found = read_outcomes(folder / f"{part}-{under}.jsonl")
+            both = {test: note for test, note in base.items() if test in found}
+            yield Comparison(part, under, both, found, len(base))
+
+
 def pages(comparisons: Iterable[Comparison]) -> str:
     """Lay out what was found as Markdown: a table, and what differs."""
     comparisons = list(comparisons)
-    head = ["tests", "executor", "pass under Dask's sync", "pass", "of these ran a graph on it"]
+    head = [
+        "tests",
+        "executor",
+        "run",
+        "pass under Dask's sync",
+        "pass",
+        "of these ran a graph on it",
+    ]
     rows = [
-        [f"`{PARTS[c.part]}`", c.under, *(f"{n:,}" for n in (len(c.expected), c.passed, c.ran))]
+        [
+            f"`{PARTS[c.part]}`",
+            c.under,
+            _share(c),
+            *(f"{n:,}" for n in (len(c.expected), c.passed, c.ran)),
+        ]
         for c in comparisons
     ]
     parts = [table(head, rows), *(_differing(c) for c in comparisons if c.differences)]
     return "\n\n".join(parts)
+
+
+def _share(comparison: Comparison) -> str:
+    """Say how many tests were run: all, unless the run was stopped."""
+    run, whole = len(comparison.base), comparison.whole
+    return f"{run:,}" if whole in (None, run) else f"**{run:,} of {whole:,}**"
 
 
 def _differing(comparison: Comparison) -> str:

@@ -53,7 +53,12 @@ def _figure(sign: str, value: float, unit: str) -> str:
     return f"{sign}{number} {unit}".rstrip()
 
 
-DASK_PEERS = {"async": ("sync", "threads"), "parallel": ("processes",), "dask": ("client",)}
+DASK_PEERS = {
+    "async": ("sync", "threads"),
+    "async-1": ("sync",),  # one thread beside one, as two get in each other's way in some libraries
+    "parallel": ("processes",),
+    "dask": ("client",),
+}
 """Our executors, and Dask's own schedulers of their kind."""
 # Where overhead rules.
 _LIGHT = ("delayed:tree", "array:tiny-blocks", "bag:tiny-partitions")

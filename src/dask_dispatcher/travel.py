@@ -67,17 +67,21 @@ def refuse_local_only(plan: Plan) -> None:
     SerializationError
         Names the node, the argument, and what to use instead.
     """
+    remedies: dict[type, str | None] = {}  # of the types that are met: there are few
     for node in plan.nodes:
         if type(node) is Op and (node._kwargs or not _FINE.issuperset(map(type, node._args))):
-            _check(node)
+            _check(node, remedies)
 
 
-def _check(node: Op[Any]) -> None:
+def _check(node: Op[Any], remedies: dict[type, str | None]) -> None:
     for name, value in _arguments(node):
-        remedy = _remedy(type(value))
+        kind = type(value)
+        if kind not in remedies:
+            remedies[kind] = _remedy(kind)
+        remedy = remedies[kind]
         if remedy is not None:
             raise SerializationError(
-                f"argument {name} of {node.label}, a {type(value).__name__}, cannot leave this "
+                f"argument {name} of {node.label}, a {kind.__name__}, cannot leave this "
                 f"process; {remedy}",
                 node=node,
                 label=node.label,

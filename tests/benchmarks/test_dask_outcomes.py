@@ -6,7 +6,7 @@ import pytest
 from tests.benchmarks.conftest import BENCHMARKS  # noqa: F401 - puts the folder on the path
 
 from bench import dask_outcomes
-from bench.dask_outcomes import EXCLUDED, Comparison, compare, pages
+from bench.dask_outcomes import EXCLUDED, Comparison, compare, kept, pages
 
 FOLD = "test_bag.py::test_fold"
 PASSED = {"outcome": "passed", "runs": 1}
@@ -51,8 +51,17 @@ def test_a_reason_explains(monkeypatch):
 
 def test_pages_tell_what_is_unexplained():
     text = pages([Comparison("bag", "async", {"a": PASSED}, {"a": FAILED})])
-    assert "| `dask.bag.tests` | async | 1 | 0 | 0 |" in text
+    assert "| `dask.bag.tests` | async | 1 | 1 | 0 | 0 |" in text
     assert "**unexplained**: E  ValueError" in text
+
+
+def test_a_run_that_was_stopped_says_how_far_it_came(tmp_path):
+    for under, tests in {"sync": "ab", "async": "b"}.items():
+        lines = [json.dumps({"test": test, **PASSED}) + "\n" for test in tests]
+        (tmp_path / f"bag-{under}.jsonl").write_text("".join(lines))
+    (found,) = kept(["bag"], ["async"], tmp_path)
+    assert found.unexplained == []
+    assert "| `dask.bag.tests` | async | **1 of 2** | 1 | 1 | 1 |" in pages([found])
 
 
 def test_each_executor_has_its_list():

@@ -124,3 +124,12 @@ def test_a_bag_of_iterators_with_and_without_annotations(annotations):
         bag = dask.bag.from_sequence(range(6), npartitions=2).map_partitions(negated).map(abs)
     with ParallelExecutor(1) as executor:
         assert bag.compute(scheduler=executor.get, optimize_graph=False) == [0, 1, 2, 3, 4, 5]
+
+
+def test_coroutines_are_awaited_one_by_one():
+    async def plus_one(n):
+        return n + 1
+
+    graph = {"a": Task("a", plus_one, 1), "b": Task("b", plus_one, TaskRef("a"))}
+    with ParallelExecutor(1) as executor:
+        assert executor.get(graph, "b") == 3

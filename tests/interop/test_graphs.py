@@ -9,21 +9,23 @@ from dask.task_spec import Alias, List, Task, TaskRef
 from dask.task_spec import DataNode as Literal
 
 from dask_dispatcher import AsyncExecutor, DataNode, DispatchGraph, Op
-from dask_dispatcher.interop.graphs import translate
+from dask_dispatcher.interop.graphs import Translation
+from dask_dispatcher.interop.sharing import SharedTranslation
+from dask_dispatcher.interop.templates import TemplateTranslation
 from dask_dispatcher.options import Options
 
 Pair = namedtuple("Pair", "left right")
 
 
-def nodes_of(*tasks, keys=None):
+def nodes_of(*tasks, keys=None, translation=Translation):
     graph = {task.key: task for task in tasks}
-    return translate(graph, keys or list(graph))
+    return translation(graph).run(keys or list(graph))
 
 
-def value_of(*tasks):
+def value_of(*tasks, translation=Translation):
     """Return the value of the last task."""
     with AsyncExecutor() as executor:
-        return executor.compute(nodes_of(*tasks)[tasks[-1].key])
+        return executor.compute(nodes_of(*tasks, translation=translation)[tasks[-1].key])
 
 
 X = Literal("x", 5)
@@ -55,8 +57,11 @@ def test_keyword_arguments_may_be_references():
         (List(Task(None, neg, TaskRef("x")), 2), [-5, 2]),
     ],
 )
-def test_parts_of_arguments(part, value):
-    assert value_of(X, Task("y", lambda given: given, part)) == value
+@pytest.mark.parametrize("translation", [Translation, TemplateTranslation, SharedTranslation])
+def test_parts_of_arguments(part, value, translation):
+    found = value_of(X, Task("y", lambda given: given, part), translation=translation)
+    assert found == value
+    assert type(found) is type(value)
 
 
 def test_containers_of_references_do_not_hide_the_function():
@@ -110,7 +115,7 @@ def test_the_legacy_form():
         "w": (lambda *given: given, (sum, ["x", ("y", 0)]), "text", Pair("x", 2)),
         "alias": "z",
     }
-    nodes = translate(convert_legacy_graph(legacy), ["w", "alias"])
+    nodes = Translation(convert_legacy_graph(legacy)).run(["w", "alias"])
     with AsyncExecutor() as executor:
         w, z = executor.compute([nodes["w"], nodes["alias"]])
     assert w == (4, "text", Pair(1, 2))
@@ -120,7 +125,7 @@ def test_the_legacy_form():
 def test_options_are_those_of_the_key():
     options = Options(retries=3)
     graph = {"x": Task("x", abs, 1), "y": Task("y", abs, TaskRef("x"))}
-    nodes = translate(graph, ["y"], {"x": options})
+    nodes = Translation(graph, {"x": options}).run(["y"])
     assert nodes["x"].options is options
     assert nodes["y"].options.retries is None
 

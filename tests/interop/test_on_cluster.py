@@ -7,9 +7,11 @@ import sys
 import cloudpickle
 import dask
 import dask.array
+import dask.dataframe
 import dask.dot
 import distributed
 import numpy
+import pandas
 import pytest
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import Task, TaskRef
@@ -123,10 +125,6 @@ def test_values_of_persisted_collections_do_not_either(executor, client, starts_
 
 @pytest.fixture
 def frame():
-    pandas = pytest.importorskip("pandas")
-    pytest.importorskip("pyarrow")
-    import dask.dataframe
-
     rows = pandas.DataFrame({"key": [1, 2, 1, 2], "value": [1, 2, 3, 4]})
     return dask.dataframe.from_pandas(rows, npartitions=2)
 

@@ -77,6 +77,9 @@ class Executor:
     in_process = False
     """Whether all nodes run in this process, where their values need not travel."""
 
+    shares_memory = False
+    """Whether all nodes run in this process, although what they are given is pickled."""
+
     def __init__(
         self,
         max_workers: int | None = None,

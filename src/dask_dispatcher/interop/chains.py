@@ -19,7 +19,7 @@ from dask.task_spec import Alias, GraphNode
 from dask.task_spec import DataNode as Literal
 
 from ..options import Options
-from .tasks import Key, Step, fused
+from .tasks import Key, Step, fused, is_coroutine
 
 __all__ = ["fuse_chains"]
 
@@ -85,9 +85,9 @@ def _links(
 
 
 def _is_joinable(task: Any) -> bool:
-    """Return whether a task may be part of a chain: values and nodes of ours stay what they are."""
+    """Return whether a task may be part of a chain: values, nodes of ours and coroutines may not."""
     own = type(task) is Literal or type(getattr(task, "func", None)) is Step
-    return not (own or task.block_fusion)
+    return not (own or task.block_fusion or is_coroutine(task))
 
 
 def _chain(

@@ -25,7 +25,9 @@ from .annotations import options_by_key
 from .callbacks import Tracer
 from .chains import fuse_chains
 from .futures import future_node, is_future
-from .graphs import translate
+from .graphs import Translation
+from .sharing import SharedTranslation, unshared
+from .templates import TemplateTranslation
 
 if TYPE_CHECKING:
     from ..executors.base import Executor
@@ -40,7 +42,7 @@ _OWN_FRAMES = r"dask_dispatcher[\\/](executors[\\/]base|interop[\\/]\w+)\.py"
 
 def get(executor: Executor, dsk: Any, keys: Any, *, callbacks: Any = None, **options: Any) -> Any:
     """Return the values of keys of a Dask graph; see `Executor.get`."""
-    graph = _Graph(dsk, options)
+    graph = _Graph(dsk, options, _translation_for(executor))
     wanted = list(flatten([keys]))
     with local_callbacks(callbacks) as active:
         if active:  # they are to be told of each task
@@ -58,6 +60,13 @@ def nodes_for(dsk: Any, keys: Any, **options: Any) -> Any:
     return _shaped(keys, _Graph(dsk, options).nodes(wanted))
 
 
+def _translation_for(executor: Executor) -> type[Translation]:
+    """Return what suits an executor: whether it pickles, and where that arrives."""
+    if executor.in_process:
+        return Translation
+    return SharedTranslation if executor.shares_memory else TemplateTranslation
+
+
 class _Graph:
     """What Dask hands to a scheduler: the tasks in today's form, and the options of those that have any.
 
@@ -66,9 +75,17 @@ class _Graph:
     dsk : mapping, HighLevelGraph or expression
     for_all : mapping of str to object
         Annotations that all tasks share.
+    translation : type of Translation
+        What makes nodes of the tasks.
     """
 
-    def __init__(self, dsk: Any, for_all: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        dsk: Any,
+        for_all: Mapping[str, Any],
+        translation: type[Translation] = Translation,
+    ) -> None:
+        self._translation = translation
         tasks = ensure_dict(dsk if isinstance(dsk, Mapping) else dsk.__dask_graph__())
         self._futures = {key: task for key, task in tasks.items() if is_future(task)}
         self.tasks: dict[Key, Any] = convert_legacy_graph(tasks)
@@ -83,7 +100,7 @@ class _Graph:
         there = {key: future_node(future) for key, future in self._futures.items()}
         # Dask's Cache, told of the start, puts values it knows into the graph as they are.
         tasks = self.tasks if tracer is None else convert_legacy_graph(self.tasks)
-        return translate(tasks, keys, self.options, there, tracer)
+        return self._translation(tasks, self.options, there, tracer).run(keys)
 
 
 def _annotations(dsk: Any) -> Mapping[str, Mapping[Key, Any]]:
@@ -121,7 +138,8 @@ def _compute(
 ) -> list[Any]:
     try:
         wanted = DepthFirst(nodes[key] for key in keys)
-        return executor.gather(executor.run(wanted, observers=observers))
+        values = executor.gather(executor.run(wanted, observers=observers))
+        return list(map(unshared, values))
     except DependencyError as error:
         failure = error
     _leave_out_own_frames()

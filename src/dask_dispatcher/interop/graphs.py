@@ -1,6 +1,6 @@
 """A Dask graph as nodes.
 
-`translate` walks from the wanted keys to all that they need, and makes a node of each task, those it
+`Translation` walks from the wanted keys to all that they need, and makes a node of each task, those it
 depends on first. An alias is no node of its own. What a task was given stays as it is, and is not
 searched for nodes: Dask has said where its references are.
 
@@ -28,7 +28,7 @@ from .tasks import Evaluate, Fused, Key, Step, is_fused
 if TYPE_CHECKING:
     from .callbacks import Tracer
 
-__all__ = ["translate"]
+__all__ = ["Translation"]
 
 _CONTAINERS: Mapping[type, Callable[[list[Any]], Any]] = {
     List: list,
@@ -39,55 +39,50 @@ _CONTAINERS: Mapping[type, Callable[[list[Any]], Any]] = {
 _PLAIN = Options()
 
 
-def translate(
-    graph: Mapping[Key, GraphNode],
-    keys: Iterable[Key],
-    options: Mapping[Key, Options] | None = None,
-    there: Mapping[Key, DispatchNode[Any]] | None = None,
-    tracer: Tracer | None = None,
-) -> dict[Key, DispatchNode[Any]]:
-    """Return a node for each key, and for all that they need.
+class Translation:
+    """One graph on its way to nodes.
+
+    This one is for executors of this process: a node calls the task's own function. Subclasses are
+    for executors that pickle; they differ in what a node calls.
 
     Parameters
     ----------
     graph : mapping of key to GraphNode
-    keys : iterable of key
     options : mapping of key to Options, optional
         Of the tasks that have any.
     there : mapping of key to DispatchNode, optional
         Nodes of keys that are not in the graph.
     tracer : Tracer, optional
         Who is to be told when a task begins and ends.
-
-    Raises
-    ------
-    RuntimeError
-        If tasks depend on each other in a circle, as Dask's own schedulers do.
-    KeyError
-        If a key is not in the graph.
-    ValueError
-        If a task refers to one that is not.
     """
-    return _Translation(graph, options or {}, there or {}, tracer).run(keys)
 
-
-class _Translation:
     def __init__(
         self,
         graph: Mapping[Key, GraphNode],
-        options: Mapping[Key, Options],
-        there: Mapping[Key, DispatchNode[Any]],
-        tracer: Tracer | None,
+        options: Mapping[Key, Options] | None = None,
+        there: Mapping[Key, DispatchNode[Any]] | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._graph = graph
-        self._options = options
+        self._options = options or {}
         self._tracer = tracer
-        self._nodes: dict[Key, DispatchNode[Any]] = dict(there)
+        self._nodes: dict[Key, DispatchNode[Any]] = dict(there or {})
         # By the ids of function and options: the factory, which keeps both alive.
         self._factories: dict[tuple[int, int], OpFactory[Any]] = {}
-        self._kinds: dict[str, Evaluate] = {}
+        self._kinds: dict[str, Callable[..., Any]] = {}
 
     def run(self, keys: Iterable[Key]) -> dict[Key, DispatchNode[Any]]:
+        """Return a node for each key, and for all that they need.
+
+        Raises
+        ------
+        RuntimeError
+            If tasks depend on each other in a circle, as Dask's own schedulers do.
+        KeyError
+            If a key is not in the graph.
+        ValueError
+            If a task refers to one that is not.
+        """
         graph, nodes = self._graph, self._nodes
         stack = list(keys)
         entered: set[Key] = set()  # those on the way from a wanted key to the one at hand
@@ -121,25 +116,30 @@ class _Translation:
 
     def _node(self, key: Key, task: Any) -> DispatchNode[Any]:
         if type(task) is Literal:
-            node: DispatchNode[Any] = DataNode(task.value)
+            node = DataNode(self._literal(task.value))
             node.label = str(key)
             return node
         if type(task) is Alias and self._tracer is None:
             return self._nodes[task.target]
-        if type(task) is Task and all(map(_is_flat, _parts(task))):
-            return self._call(key, task)
-        names = tuple(task.dependencies)
-        return self._evaluation(key, task, names, [self._nodes[name] for name in names])
+        func = getattr(task, "func", None)
+        if type(func) is Step and func.node is not None and self._tracer is None:
+            return func.node
+        return self._call(key, task)
 
-    def _call(self, key: Key, task: Task) -> DispatchNode[Any]:
-        """Return the node of a task that can be called as a function with its arguments."""
-        if type(task.func) is Step and task.func.node is not None and self._tracer is None:
-            return task.func.node
+    def _literal(self, value: Any) -> Any:
+        """Return what stands for the value of a literal."""
+        return value
+
+    def _call(self, key: Key, task: Any) -> Op[Any]:
+        """Return the node of a task that is to be called."""
         if is_fused(task):
             inside, output, outer, *results = task.args
             return self._evaluation(key, Fused(inside, output), outer, map(self._argument, results))
-        kwargs = {name: self._argument(part) for name, part in task.kwargs.items()}
-        return self._op(key, task.func, tuple(map(self._argument, task.args)), kwargs)
+        if type(task) is Task and all(map(_is_flat, _parts(task))):
+            kwargs = {name: self._argument(part) for name, part in task.kwargs.items()}
+            return self._op(key, task.func, tuple(map(self._argument, task.args)), kwargs)
+        names = tuple(task.dependencies)
+        return self._evaluation(key, task, names, [self._nodes[name] for name in names])
 
     def _evaluation(
         self, key: Key, task: Callable[[Any], Any], names: Iterable[Key], values: Iterable[Any]

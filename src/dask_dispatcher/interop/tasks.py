@@ -14,6 +14,9 @@ The other way round, `Step` is a node of ours as Dask calls it.
 
 from __future__ import annotations
 
+import functools
+import inspect
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -24,7 +27,17 @@ from dask.utils import key_split
 from ..call import Call
 from ..nodes import DispatchNode
 
-__all__ = ["Evaluate", "Fused", "Key", "Step", "fused", "is_fused"]
+__all__ = [
+    "Evaluate",
+    "Fused",
+    "Key",
+    "Step",
+    "fused",
+    "in_order",
+    "is_coroutine",
+    "is_fused",
+    "ordered",
+]
 
 Key = Any
 """Of a Dask task: a str, a number, or a tuple of these."""
@@ -67,7 +80,7 @@ class Fused:
 
     def __init__(self, tasks: Mapping[Key, GraphNode], output: Key) -> None:
         self._output = output
-        self._steps = _with_last_uses(_in_order(tasks, output), output)
+        self._steps = _with_last_uses(in_order(tasks, output), output)
 
     @property
     def tasks(self) -> list[GraphNode]:
@@ -122,7 +135,7 @@ def fused(tasks: Mapping[Key, GraphNode], output: Key) -> Task:
     """
     needs = {other for task in tasks.values() for other in task.dependencies}
     outer = tuple(needs.difference(tasks))
-    inside = {key: _ordered(key, task) for key, task in tasks.items()}
+    inside = {key: ordered(key, task) for key, task in tasks.items()}
     return Task(output, _execute_subgraph, inside, output, outer, *map(TaskRef, outer))
 
 
@@ -131,7 +144,18 @@ def is_fused(task: Any) -> bool:
     return getattr(task, "func", None) is _execute_subgraph
 
 
-def _ordered(key: Key, task: Any) -> GraphNode:
+def is_coroutine(task: Any) -> bool:
+    """Return whether a task is the call of a coroutine function, which an engine has to await."""
+    func = getattr(task, "func", None)
+    while isinstance(func, functools.partial):
+        func = func.func
+    if not isinstance(func, (types.FunctionType, types.MethodType)):
+        # The class is asked: some callables make up what they are asked for, and take their time.
+        func = getattr(type(func), "__call__", None)  # noqa: B004 - its code is asked
+    return inspect.iscoroutinefunction(func)
+
+
+def ordered(key: Key, task: Any) -> GraphNode:
     """Return a task as it is, but one that was fused with the tasks inside in order."""
     if not is_fused(task):
         return cast("GraphNode", task)
@@ -139,7 +163,7 @@ def _ordered(key: Key, task: Any) -> GraphNode:
     return Task(key, Evaluate(key_split(key)), Fused(inside, output), outer, *results)
 
 
-def _in_order(tasks: Mapping[Key, GraphNode], output: Key) -> list[tuple[Key, GraphNode]]:
+def in_order(tasks: Mapping[Key, GraphNode], output: Key) -> list[tuple[Key, GraphNode]]:
     """Return what `output` needs among the tasks, each after those it needs itself."""
     order: dict[Key, GraphNode] = {}
     stack = [output]

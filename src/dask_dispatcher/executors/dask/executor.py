@@ -88,6 +88,12 @@ class DaskExecutor(Executor):
             self._client = Client.of(self)
         return self._client
 
+    @property
+    def shares_memory(self) -> bool:  # type: ignore[override]  # known once it is connected
+        """Whether the workers are threads of this process: no others reach such a scheduler."""
+        address = cast(DaskEngine, self._engine).connection.address
+        return address.startswith("inproc://")
+
     def _make_engine(
         self, policy: Policy, max_workers: int | None, resources: Mapping[str, float] | None
     ) -> Engine:

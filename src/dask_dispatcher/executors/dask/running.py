@@ -217,6 +217,8 @@ class Runner:
                 self._keep_small()
             self._link.flush()  # once the nodes have ended, all is known that they did
             self._say(back, is_final=True)
+            # Or the thread's context would hold them until its next group.
+            self._values, self._dependencies = Values({}, {}), ()
         self._waits.end(error := cancelled())
         self._link.end(error)
         self._signals.put(True)
