@@ -3,10 +3,11 @@
 import functools
 import gc
 import weakref
+from typing import Any
 
 import pytest
 
-from dask_dispatcher import Op, OpFactory, op
+from dask_dispatcher import DataNode, Op, OpFactory, op
 from dask_dispatcher.options import Options
 from tests.support.hostile import Hostile
 
@@ -250,3 +251,33 @@ def test_a_hundred_thousand_nodes_deep_and_wide_are_built():
     wide = op(len)([Op(abs, n) for n in range(100_000)])
     assert len(wide.dependencies) == 100_000
     del node, wide  # ends without recursion, too
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        ((1,), {}),
+        (("a",), {}),
+        (("a", 2), {}),
+        (("a", "b"), {"c": "a"}),
+        ((["a", {"k": "b"}],), {}),
+    ],
+)
+def test_a_call_takes_values_by_number(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """It does as `evaluate`."""
+    given = {"a": DataNode("x"), "b": DataNode("y")}
+
+    def build(value: Any) -> Any:
+        if isinstance(value, list):
+            return [build(one) for one in value]
+        if isinstance(value, dict):
+            return {name: build(one) for name, one in value.items()}
+        return given.get(value, value)
+
+    def all_of(*args: Any, **kwargs: Any) -> Any:
+        return args, kwargs
+
+    node = op(all_of)(*map(build, args), **{name: build(value) for name, value in kwargs.items()})
+    index = {one: number for number, one in enumerate(given.values())}
+    values = ["x", "y"]
+    assert node.call(values, index) == node.evaluate(lambda one: values[index[one]])

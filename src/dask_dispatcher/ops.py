@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
 
 from .callee import Callee
@@ -141,6 +141,25 @@ class Op(DispatchNode[R]):
             return self._callee.func(*args)
         kwargs = {name: fill(value, lookup) for name, value in self._kwargs.items()}
         return self._callee.func(*args, **kwargs)
+
+    def call(self, values: Sequence[Any] | Mapping[int, Any], index: Mapping[Any, int]) -> Any:
+        """Do as `evaluate`, where values are numbered.
+
+        Parameters
+        ----------
+        values : sequence or mapping of int
+        index : mapping of node to int
+            The number of each node that this one depends on.
+        """
+        if self._nested or self._kwargs is not None:
+            return self.evaluate(lambda node: values[index[node]])
+        placeholders, args = PLACEHOLDERS, self._args
+        if len(args) == 1:  # as most have
+            (first,) = args
+            return self._callee.func(values[index[first]] if type(first) in placeholders else first)
+        return self._callee.func(
+            *[values[index[a]] if type(a) in placeholders else a for a in args]
+        )
 
 
 class OpFactory(Callee, Generic[R]):

@@ -31,6 +31,7 @@ __all__ = ["Carriers"]
 _TURN = 0.005  # seconds after which the event loop gets its turn
 _BATCH = 256
 _WHERE = "event loop"
+_new: Any = tuple.__new__  # makes a named tuple in half the time
 
 
 class _Suspended:
@@ -65,9 +66,12 @@ class Carriers:
         self._engine = engine
         self._job = job
         self.loop = loop
+        # Whether anything depends on when a node starts and ends.
+        self._is_clocked = job.has_timeouts or job.state.events is not None
         self._is_carried = False  # whether a carrier is there, or called, to take what is ready
         self._is_stepping = False  # whether a node may be in its first step
         self._todo: deque[int] = deque()  # what the carrier has taken
+        self._turn_ends = 0.0
         self._done: list[int] = []  # what has ended since the last report
         self._failed: list[tuple[int, BaseException]] = []
         self.suspended: dict[int, _Suspended] = {}
@@ -140,28 +144,49 @@ class Carriers:
                 self._engine.internal_error([self._job.state], error)
 
     async def _carry(self) -> None:
-        last_turn = time.monotonic()
+        self._begin_turn()
         while self._refill():
-            while True:
-                try:
-                    number = self._todo.popleft()
-                except IndexError:  # the end, or the run was stopped in this very moment
-                    break
-                while number >= 0:
-                    coroutine = self._step(number)
-                    if coroutine is not None:
-                        await coroutine
-                        if not self._take_over():
-                            return
-                        last_turn = time.monotonic()
+            while self._todo:
+                rest = self._advance()
+                if rest is not None:
+                    await rest
+                    if not self._take_over():
+                        return
+                    self._begin_turn()
+                elif time.monotonic() > self._turn_ends:
+                    self._pause()
+                    await asyncio.sleep(0)
+                    self._begin_turn()
+                    if not self._go_on():
                         break
-                    number = self._next_in_line(number)
-                    if time.monotonic() - last_turn > _TURN:
-                        self._pause()
-                        await asyncio.sleep(0)
-                        last_turn = time.monotonic()
-                        if not self._go_on():
-                            break
+
+    def _begin_turn(self) -> None:
+        self._turn_ends = time.monotonic() + _TURN
+
+    def _advance(self) -> Coroutine[Any, Any, None] | None:
+        """Step one node after the other, once each.
+
+        Returns
+        -------
+        coroutine or None
+            What to await, as the last one has suspended; None: none is left, or the turn is over.
+        """
+        todo, step, now, turn_ends = self._todo, self._step, time.monotonic, self._turn_ends
+        while todo:
+            try:
+                number = todo.popleft()
+            except IndexError:  # the run was stopped in this very moment
+                return None
+            while number >= 0:
+                rest = step(number)
+                if rest is not None:
+                    return rest
+                number = self._next_in_line(number)
+                if now() > turn_ends:
+                    if number >= 0:
+                        todo.appendleft(number)
+                    return None
+        return None
 
     def _pause(self) -> None:
         """Report what has ended before the loop gets its turn."""
@@ -239,18 +264,21 @@ class Carriers:
 
     def _step(self, number: int) -> Coroutine[Any, Any, None] | None:
         """Step a node once; return what to await if it has suspended."""
-        job = self._job
+        job, is_clocked = self._job, self._is_clocked
         run = job.context.copy().run
-        timeout = job.timeout_of(number)
-        started = 0.0
-        if timeout is not None or job.state.events is not None:
-            started = time.time()
+        timeout, started = None, 0.0
+        if is_clocked:
+            timeout, started = job.timeout_of(number), time.time()
             self._note_started(number, started)
-        caller = Caller((job.state.name, number), job.state.attempt(number))
+        caller = _new(Caller, ((job.state.name, number), job.state.attempt(number)))
         try:
-            coroutine, waited_for = run(_begin, caller, job.nodes[number], job.look_up)
+            coroutine, waited_for = run(_begin, caller, job.nodes[number], job.values, job.index)
         except StopIteration as end:
-            self._ended(number, end.value, started, timeout)
+            if is_clocked:
+                self._ended(number, end.value, started, timeout)
+            else:
+                job.values[number] = end.value
+                self._done.append(number)
         except BaseException as error:
             self._failed.append((number, error))
         else:
@@ -334,10 +362,10 @@ class Carriers:
         node.cancel()
 
 
-def _begin(caller: Caller, node: Any, look_up: Callable[[Any], Any]) -> tuple[Any, Any]:
+def _begin(caller: Caller, node: Any, values: Any, index: Any) -> tuple[Any, Any]:
     """Make and step a node's coroutine, in its own context; return it, and what it waits for."""
     NODE.set(caller)
-    coroutine = node.evaluate(look_up)
+    coroutine = node.call(values, index)
     return coroutine, coroutine.send(None)
 
 

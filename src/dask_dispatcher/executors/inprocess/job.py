@@ -53,7 +53,7 @@ class Job:
         self.coroutine_nodes: frozenset[int] = frozenset(state.plan.coroutines)
         """The coroutine nodes."""
         self.has_coroutines = bool(self.coroutine_nodes)
-        self._has_timeouts = self.all_guarded or any(
+        self.has_timeouts: bool = self.all_guarded or any(
             options.timeout is not None for options in self.guarded.values()
         )
         self.coroutines: deque[int] = deque()
@@ -66,7 +66,7 @@ class Job:
 
     def timeout_of(self, number: int) -> float | None:
         """Return the seconds that one attempt of a node may take, or None."""
-        if not self._has_timeouts:
+        if not self.has_timeouts:
             return None
         return self.state.owner.policy.timeout_of(self.state.plan.options(number))
 
