@@ -120,7 +120,7 @@ def test_a_large_value_that_is_used_up_goes_and_does_not_count(desk):
         return numpy.full(1_000_000, 1.0)  # more than a group may leave behind
 
     calls = [(None,), (Ref(0),), (Ref(1),), (None,)]
-    future = desk.send(desk.parcel(step, calls, passing={1: [0], 2: [1]}))
+    future = desk.send(desk.parcel(step, calls, passing={1: [0], 2: [1]}, budget=WAIT))
     report, back = desk.final()
     assert [number for number, _ in report[3]] == [0, 1, 2]
     assert (report[8], back) == ([0, 1], [3])
@@ -133,7 +133,7 @@ def test_a_large_value_stays_if_whoever_takes_it_fails(desk):
             raise ValueError
         return numpy.full(100_000, 1.0)
 
-    future = desk.send(desk.parcel(step, [(None,), (Ref(0),)], passing={1: [0]}))
+    future = desk.send(desk.parcel(step, [(None,), (Ref(0),)], passing={1: [0]}, budget=WAIT))
     report, _ = desk.final()
     assert report[8] == []
     assert [number for number, _ in report[4]] == [1]

@@ -119,6 +119,15 @@ def test_some_nodes_go_along_with_none(follow):
     assert Forest(follow(leaf)).grow(leaf) == [leaf]
 
 
+@pytest.mark.parametrize(
+    "other", [op(strange), op(make, priority=1), op(make, resources={"GPU": 1})]
+)
+def test_what_meets_such_a_node_does_not_go_along(other):
+    leaf = op(make)(0)
+    middle = op(double)(leaf)
+    assert Forest(op(add)(middle, other(1))).grow(leaf) == [leaf, middle]
+
+
 def test_what_was_lost_before_goes_along_with_none():
     leaf = op(make)(0)
     top = op(double)(leaf)

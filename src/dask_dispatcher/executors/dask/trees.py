@@ -72,15 +72,15 @@ class Trees:
     def _only_user(self, number: int) -> int | None:
         """Return the node to which all of a value goes; None if it goes elsewhere too."""
         users = self._dependents[number]
-        if len(users) != 1 or self._schedule.uses[number] != 1:
-            return None
-        return users[0] if self._can_follow(users[0]) else None
+        return users[0] if len(users) == 1 and self._schedule.uses[number] == 1 else None
 
-    def _can_follow(self, number: int) -> bool:
-        schedule, known = self._schedule, self._estimates
-        return not (
-            number in schedule.leaders or number in schedule.losses or known.is_unknown(number)
-        )
+    def _may_go(self, number: int, queued: Container[int]) -> bool:
+        """Return whether a node can be sent now, and with others."""
+        schedule = self._schedule
+        state = schedule.state[number]
+        is_unsent = state in (WAITING, READY) or (state == RUNNING and number in queued)
+        goes_alone = number in schedule.leaders or number in schedule.losses
+        return is_unsent and not goes_alone and not self._estimates.is_unknown(number)
 
     def _tree(self, root: int, leaves: int, queued: Container[int]) -> list[int] | None:
         """Return all that has to run for a node, itself last; None if that cannot be one tree."""
@@ -89,10 +89,8 @@ class Trees:
         stack = [root]
         while stack:  # the root first, each node before what it needs: the order turned round
             number = stack.pop()
-            is_unsent = state[number] in (WAITING, READY) or (
-                state[number] == RUNNING and number in queued
-            )
-            if not is_unsent or (number != root and self._only_user(number) is None):
+            is_inside = number == root or self._only_user(number) is not None
+            if not (is_inside and self._may_go(number, queued)):
                 return None
             needs = [need for need in self._needs[number] if state[need] != DONE]
             left -= not needs
