@@ -27,6 +27,7 @@ LAYERS = (
         "resources",
         "origins",
         "config",
+        "collector",
     ),
     ("collection", "nodes", "ops"),
     ("svg", "graph", "plan", "call", "travel", "arguments"),

@@ -14,6 +14,7 @@ from dask_dispatcher.schedule import (
     RUNNING,
     WAITING,
     Schedule,
+    Trail,
 )
 
 
@@ -162,6 +163,43 @@ def test_a_slice_follows_nothing_that_waits_for_something_else():
     assert play.take(8, follow=True) == []
 
 
+def test_a_slice_goes_on_where_the_one_before_it_ended():
+    chain = [node()]
+    for _ in range(9):
+        chain.append(node(chain[-1]))
+    play, trail = Play(chain[-1]), Trail()
+    assert play.take(4, follow=True, trail=trail) == chain[:4]
+    assert play.take(4, follow=True) == []  # elsewhere
+    assert play.take(4, follow=True, trail=trail) == chain[4:8]
+    play.finish(*chain[:4])
+    assert play.take(4, follow=True, trail=trail) == chain[8:]
+    play.finish(*chain[4:])
+    assert play.schedule.is_over
+
+
+def test_a_slice_follows_what_waits_for_nodes_of_the_one_before_and_its_own():
+    sources = [node() for _ in range(4)]
+    pairs = [node(*sources[:2]), node(*sources[1:3]), node(*sources[2:])]
+    play, trail = Play(node(*pairs)), Trail()
+    first = play.take(5, follow=True, trail=trail)
+    second = play.take(8, follow=True, trail=trail)
+    assert len({*first, *second}) == 8
+    play.finish(*first, *second)
+    assert play.schedule.is_over
+
+
+@pytest.mark.parametrize("end", [Play.finish, Play.put_back])
+def test_a_slice_does_not_follow_what_is_not_running_any_more(end):
+    a, other = node(), node()
+    play, trail = Play(node(a, other)), Trail()
+    assert play.take(1, follow=True, trail=trail) == [a]
+    assert play.take(1) == [other]  # elsewhere
+    end(play, a)
+    assert play.take(1) == ([a] if end is Play.put_back else [])  # elsewhere, too
+    play.finish(a)
+    assert play.take(8, follow=True, trail=trail) == []
+
+
 def test_a_slice_does_not_follow_nodes_that_ask_for_something():
     a = node()
     play = Play(node(a, timeout=1.0))
@@ -186,6 +224,19 @@ def test_the_next_of_a_chain_can_be_begun_early():
     assert play.schedule.take_next(play.plan.index[b], play.numbers([a, b])) == -1
     play.finish(a, b)
     assert play.schedule.is_over
+
+
+def test_nodes_of_ones_own_choice_begin_and_can_be_put_back():
+    a, b = node(), node()
+    top = node(a, b)
+    play = Play(top)
+    number_a, number_b, number_top = play.numbers([a, b, top])
+    play.schedule.begin([number_a, number_top])
+    assert play.schedule.take(5) == [number_b]
+    play.schedule.put_back([number_a, number_top])
+    assert play.schedule.take(5) == [number_a]
+    play.finish(a, b)
+    assert play.schedule.take(5) == [number_top]
 
 
 def test_priority_comes_before_all_else():

@@ -196,6 +196,8 @@ class Worker:
         """Run a group as `Runner` does: until the budget is used up, a node under way to its end."""
         start, elapsed, kept = self._world.now, 0.0, 0
         box, todo = Outbox(), deque(task.parcel.entries)
+        passing = {need for needs in task.parcel.passing.values() for need in needs}
+        used_up: list[int] = []
         while todo:
             number, target, *_ = todo.popleft()
             before = elapsed
@@ -203,10 +205,13 @@ class Worker:
             if before < task.parcel.budget < elapsed:
                 back = [entry[0] for entry in todo]
                 todo.clear()
-                self._report(start + task.parcel.budget, task, box, back, under_way=[number])
+                when = start + task.parcel.budget
+                self._report(when, task, box, used_up, back, under_way=[number])
+                used_up = []
             size = self._cluster.sizes[number]
+            used_up += task.parcel.passing.get(number, ())
             if size > SMALL:
-                kept += size
+                kept += 0 if number in passing else size
                 box.large.append((number, size))
             else:
                 box.numbers.append(number)
@@ -217,7 +222,7 @@ class Worker:
         self._world.counts["work"] += elapsed
         task.future.size = kept
         task.future.copies.add(self.address)
-        self._report(start + elapsed, task, box, [entry[0] for entry in todo])
+        self._report(start + elapsed, task, box, used_up, [entry[0] for entry in todo])
         ends = start + elapsed + self._world.model.worker_task / 2
         self._world.at(ends, lambda: self._end(task))
 
@@ -231,10 +236,11 @@ class Worker:
         when: float,
         task: Task,
         box: Outbox,
+        used_up: list[int],
         back: list[int],
         under_way: Sequence[int] = (),
     ) -> None:
-        report: bytes | None = pickle.dumps(_merged(box.take()), protocol=5)
+        report: bytes | None = pickle.dumps((*_merged(box.take()), used_up), protocol=5)
         if len(report or b"") > running._LONGEST_REPORT:
             task.future.kept.reports.append(report)
             report = None
@@ -328,6 +334,9 @@ class SimulatedConnection:
         return answer
 
     # What travels
+
+    def submit(self, function: Any, *args: Any, **options: Any) -> SimulatedFuture:
+        return self.client.submit(function, *args, **options)
 
     def send(self, future: SimulatedFuture, task: Task | None, address: str) -> None:
         """Send a task through the scheduler to a worker; None ends as soon as it is there."""

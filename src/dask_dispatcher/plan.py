@@ -8,12 +8,11 @@ state.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .collector import collector_paused
 from .nesting import PLACEHOLDERS
 from .nodes import DataNode, DispatchNode
 from .ops import Op
@@ -127,7 +126,7 @@ def compile_plan(
     compiler = _Compiler(inputs or {}, graph)
     if graph is not None:
         graph.check_acyclic({node for node in graph if compiler.is_input(node)})
-    with _collector_paused():
+    with collector_paused():
         for node in requested:
             compiler.number(node)
         compiler.walk()
@@ -260,15 +259,3 @@ class _Compiler:
             self.plan.after[number] = list(numbers)
             for other in numbers:
                 self.plan.add_dependent(other, number)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Pause the cycle collector: numbering makes many small tuples and no cycles."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -51,12 +51,39 @@ __all__ = [
     "RUNNING",
     "WAITING",
     "Schedule",
+    "Trail",
 ]
 
 WAITING, READY, RUNNING, DELAYED, DONE, RELEASED, FAILED, CANCELLED = range(8)
 
 _NOT_RUNNING = (WAITING, READY, DELAYED)
 _FINAL = (DONE, RELEASED, FAILED, CANCELLED)
+_LONG = 10_000  # nodes met after which a trail begins anew
+
+
+class Trail:
+    """How far `take` has followed what one worker runs, slice after slice.
+
+    Attributes
+    ----------
+    ends : list of int
+        Nodes that were taken, and what waits for them was not looked at.
+    left : dict of int to int
+        Of nodes met: how many they wait for beyond those that were followed.
+    setbacks : int
+        Of the schedule, when this was begun.
+    """
+
+    __slots__ = ("ends", "left", "setbacks")
+
+    def __init__(self) -> None:
+        self.begin(0)
+
+    def begin(self, setbacks: int) -> None:
+        """Forget all that was followed."""
+        self.ends: list[int] = []
+        self.left: dict[int, int] = {}
+        self.setbacks = setbacks
 
 
 class Schedule:
@@ -103,6 +130,7 @@ class Schedule:
         self.done = 0
         self.failed = 0
         self.stopped = False
+        self._setbacks = 0  # how often a node that was begun or done has not been so any more
         self._is_stale = False  # whether something on the stack may not be ready any more
         self._begin(plan, running)
 
@@ -148,7 +176,14 @@ class Schedule:
         """Return how many nodes `take` would return, at most."""
         return len(self._heap if self._heap is not None else self.ready)
 
-    def take(self, limit: int = 1, *, follow: bool = False, lead: int | None = None) -> list[int]:
+    def take(
+        self,
+        limit: int = 1,
+        *,
+        follow: bool = False,
+        lead: int | None = None,
+        trail: Trail | None = None,
+    ) -> list[int]:
         """Begin up to `limit` nodes and return them; the one to run first comes last.
 
         Parameters
@@ -160,12 +195,15 @@ class Schedule:
             whose dependency has failed.
         lead : int, optional
             How many of them may be nodes that are ready now; default: all.
+        trail : Trail, optional
+            Of those that run before them in the same place, and are not over yet: what waits for
+            nothing but them may follow too. It is led on.
         """
         first = limit if lead is None else min(limit, lead)
         if self._heap is not None:
             taken = self._take_best(first)
             if follow and not self._has_priorities and len(taken) * 2 <= limit:
-                return self._with_followers(taken, limit)
+                return self._with_followers(taken, limit, trail or Trail())
             return taken
         ready, state = self.ready, self.state
         if self._is_stale:
@@ -179,29 +217,42 @@ class Schedule:
             taken = ready[-first:]
             del ready[-first:]
         if follow and len(taken) * 2 <= limit:
-            return self._with_followers(taken, limit)
+            return self._with_followers(taken, limit, trail or Trail())
         for number in taken:
             state[number] = RUNNING
+        if trail is not None:
+            trail.begin(self._setbacks)
+            trail.ends = taken[:]
         return taken
 
-    def _with_followers(self, taken: list[int], limit: int) -> list[int]:
+    def _with_followers(self, taken: list[int], limit: int, trail: Trail) -> list[int]:
         state, waiting, dependents = self.state, self.waiting, self._dependents
         leaders = self.leaders
+        if trail.setbacks != self._setbacks or len(trail.left) > _LONG:
+            trail.begin(self._setbacks)
+        left = trail.left
         found: list[int] = []
-        left: dict[int, int] = {}  # of nodes met: how many they wait for beyond those found
         room = limit - len(taken)
+        # What waits for those that are over has been told, and is ready if it can be.
+        before = [number for number in trail.ends if state[number] == RUNNING]
+        trail.ends = ends = []
         for number in taken:
             state[number] = RUNNING
-        while taken:
-            number = taken.pop()
-            found.append(number)
+        while before or taken:
+            if before:
+                number = before.pop()
+            else:
+                number = taken.pop()
+                found.append(number)
             if room <= 0:
+                ends.append(number)
                 continue
             for user in dependents[number]:
                 count = waiting[user]
                 if count > 1:
-                    count = left[user] = left.get(user, count) - 1
+                    count = left.pop(user, count) - 1
                     if count:
+                        left[user] = count
                         continue
                 if state[user] or user in leaders or room <= 0:
                     continue
@@ -211,6 +262,12 @@ class Schedule:
                 room -= 1
         found.reverse()
         return found
+
+    def begin(self, numbers: Iterable[int]) -> None:
+        """Begin nodes of the caller's choice: each is ready, or begun, or waits for others of them."""
+        for number in numbers:
+            self._is_stale |= self.state[number] == READY
+            self.state[number] = RUNNING
 
     def take_next(self, number: int, among: Container[int]) -> int:
         """Begin the node that waits for nothing but `number`, which is about to finish.
@@ -234,6 +291,7 @@ class Schedule:
 
     def _wait_again(self, numbers: Collection[int]) -> None:
         """Make begun nodes ready, or let them wait for what has been lost since they began."""
+        self._setbacks += 1
         for number in numbers:
             self.state[number] = WAITING if self.waiting[number] else READY
         self._push(number for number in numbers if not self.waiting[number])
@@ -328,6 +386,7 @@ class Schedule:
     def retry(self, number: int) -> None:
         """Note that a running node failed and is to be started again later."""
         if self.state[number] == RUNNING:
+            self._setbacks += 1
             self.state[number] = DELAYED
             self.starts[number] = self.starts.get(number, 1) + 1
 
@@ -383,6 +442,7 @@ class Schedule:
         were lost more often than they may be go to `exhausted`; the engine fails them, as it knows
         the reason.
         """
+        self._setbacks += 1
         gone = [number for number in values if self.state[number] == DONE]
         for number in gone:
             self.state[number] = RELEASED
@@ -457,6 +517,7 @@ class Schedule:
         """
         if self.state[number] != DONE:
             return
+        self._setbacks += 1
         self.state[number] = RUNNING
         self.remaining += 1
         self._recount((number,))

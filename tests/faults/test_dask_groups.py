@@ -297,6 +297,39 @@ def test_a_killed_worker_costs_only_what_it_had(cluster, starts_log, gate):
     assert set(starts_log.counts().values()) == {1}  # small values were here already
 
 
+def test_what_was_used_up_is_made_again_if_the_worker_dies_with_what_used_it(
+    cluster, starts_log, gate
+):
+    record, passing = starts_log.record, gate.passing
+
+    def make(n):
+        record(f"make {n}")
+        return bytes(1_000_000)
+
+    def use(values, n):
+        record(f"use {n}")
+        return values[1:]
+
+    def wait(values, n):
+        record(f"wait {n}")
+        n and passing()
+        return len(values)
+
+    def chain(n):
+        return op(wait)(op(use)(op(make)(n), n), n)
+
+    with DaskExecutor(cluster.address) as executor:
+        executor.run([chain(0)])  # from here on they go together
+        run = executor.start([chain(1)])
+        (pid,) = gate.wait()
+        gate.open()
+        os.kill(pid, signal.SIGKILL)
+        (result,) = run.results(BOUND)
+        assert result.unwrap().fetch(BOUND) == 999_999
+    counts = starts_log.counts()
+    assert {counts[f"{name} 1"] for name in ("make", "use", "wait")} == {2}
+
+
 # What a node raises
 
 

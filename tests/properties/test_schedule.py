@@ -24,6 +24,7 @@ from dask_dispatcher.schedule import (
     RUNNING,
     WAITING,
     Schedule,
+    Trail,
 )
 
 ENDED = (DONE, RELEASED, FAILED, CANCELLED)
@@ -54,9 +55,10 @@ def random_plan(rng, size):
 class Slice:
     """What one `take` gave to one worker, in the order in which it runs."""
 
-    def __init__(self, worker, left):
+    def __init__(self, worker, left, trail):
         self.worker = worker
         self.left = left
+        self.trail = trail
 
 
 class Engine:
@@ -112,7 +114,11 @@ class Engine:
         self.begin(self.rng.choice(WORKERS), self.rng.randint(1, 8), self.rng.random() < 0.7)
 
     def begin(self, worker, limit, follow):
-        taken = self.schedule.take(limit, follow=follow)
+        running = set(self.in_state(RUNNING))
+        behind = [part for part in self.slices if part.worker == worker and part.left]
+        trail = behind[-1].trail if behind else Trail()
+        here = {n for part in behind for n in part.left}
+        taken = self.schedule.take(limit, follow=follow, trail=trail)
         assert len(taken) <= limit
         assert taken or not self.in_state(READY)
         order = taken[::-1]
@@ -120,13 +126,17 @@ class Engine:
         for place, number in enumerate(order):
             assert self.schedule.state[number] == RUNNING
             for need in self.plan.needs[number]:
-                assert need in self.values or need in order[:place], "a value is missing"
+                known = need in self.values or need in order[:place]
+                assert known or need in here, "a value is missing"
             for other in self.plan.after.get(number, ()):
                 assert self.schedule.state[other] in (DONE, RELEASED) or other in order[:place]
+            assert running.intersection(self.before(number)) <= here
             self.started[number] += 1
             assert self.schedule.starts.get(number, 1) == self.started[number]
-            self.inputs[number] = {n for n in self.before(number) if n not in order[:place]}
-        self.slices.append(Slice(worker, order))
+            self.inputs[number] = {
+                n for n in self.before(number) if n not in order[:place] and n not in running
+            }
+        self.slices.append(Slice(worker, order, trail))
 
     def finish(self):
         if not self.runnable():
@@ -138,7 +148,7 @@ class Engine:
             if not self.has_inputs(number):
                 break
             done.append(number)
-        for number in part.left:
+        for number in (n for p in self.slices if p.worker == part.worker for n in p.left):
             self.inputs[number] |= set(done)
         self.values.update(dict.fromkeys(done, part.worker))
         self.schedule.finish(done)

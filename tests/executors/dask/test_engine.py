@@ -34,6 +34,7 @@ from dask_dispatcher.errors import RemoteError
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 WAIT = 20.0  # seconds
+BULKY = 1_000_000  # bytes of a value that is made alone, or beside whoever takes it
 LARGE = "content" * 1_000  # stays on its worker; smaller values come back with the report
 
 
@@ -301,6 +302,26 @@ def test_a_failing_node_is_tried_again(executor, starts_log):
     node = op(flaky, retries=5, retry_on=ConnectionError, retry_delay=0.001)()
     assert executor.compute(node) == "at last"
     assert starts_log.counts() == {"flaky": 3}
+
+
+def test_a_node_that_fails_is_tried_again_with_what_was_made_beside_it(executor, starts_log):
+    record, log = starts_log.record, starts_log.path
+
+    def make(n):
+        record("make")
+        return bytes(BULKY)
+
+    def flaky(values):
+        record("flaky")
+        if log.read_text().count("flaky") == 3:  # after two runs that were warmed up with
+            raise ConnectionError("not yet")
+        return values[:-1]
+
+    again = op(flaky, retries=1, retry_delay=0.001)
+    for _ in range(2):
+        executor.compute(op(len)(again(op(make)(1))))
+    assert executor.compute(op(len)(again(op(make)(2)))) == BULKY - 1
+    assert starts_log.counts() == {"make": 3, "flaky": 4}
 
 
 def test_retries_come_to_an_end(executor, starts_log):

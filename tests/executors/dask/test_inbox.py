@@ -108,9 +108,11 @@ class Desk(Engine):
         return list(self.schedule.state)
 
 
-def reported(atoms=None, pickled=(), large=(), failed=(), skipped=(), costs=(), times=()):
+def reported(
+    atoms=None, pickled=(), large=(), failed=(), skipped=(), costs=(), times=(), used_up=()
+):
     atoms = atoms or {}
-    lists = map(list, (pickled, large, failed, skipped, costs, times))
+    lists = map(list, (pickled, large, failed, skipped, costs, times, used_up))
     return (list(atoms), list(atoms.values()), *lists)
 
 
@@ -141,6 +143,27 @@ def test_large_values_count_once_dask_knows_of_them():
     assert desk.state.values[1] == (5_000,)
     assert desk.sizes == {1: 5_000}
     assert desk.calls == [("remove",)]
+
+
+def test_large_values_that_were_used_up_are_not_waited_for():
+    desk = Desk()
+    desk.say(atoms={2: 0}, large=[(0, 5_000), (1, 6_000)], used_up=[0, 1])
+    assert desk.states == [DONE] * 3
+    assert desk.sizes == {0: 5_000, 1: 6_000}
+    assert desk.state.values == [None, None, 0]
+    assert desk.calls == [("remove",)]
+
+
+def test_a_value_whose_report_is_withheld_counts_though_it_is_used_up():
+    desk = Desk(2)
+    desk.say(is_final=False, withheld=True)
+    desk.say(atoms={1: 1}, used_up=[0])
+    assert desk.states == [RUNNING, DONE]
+    kept = Kept()
+    kept.reports = [pickle.dumps(reported(large=[(0, 5_000)]))]
+    desk.end("finished")
+    desk.answer.set_result({"status": "OK", "data": {"name": kept}})
+    assert desk.states == [DONE, DONE]
 
 
 def test_for_a_client_small_values_stay_on_the_worker_too():

@@ -90,7 +90,7 @@ def test_nothing_goes_together_with_an_unknown_node_that_it_waits_for(runs):
     assert job.next_light() is None
 
 
-@pytest.mark.parametrize(("nodes", "size"), [(1000, 100), (200, 50), (100, 25), (60, 25), (40, 20)])
+@pytest.mark.parametrize(("nodes", "size"), [(1000, 150), (200, 50), (100, 25), (60, 25), (40, 20)])
 def test_groups_are_as_large_as_their_cost_and_what_is_ready_allow(runs, nodes, size):
     runs.know(tiny, 0.001)
     job = runs.job([op(tiny)(n) for n in range(nodes)])
@@ -99,6 +99,22 @@ def test_groups_are_as_large_as_their_cost_and_what_is_ready_allow(runs, nodes, 
     assert len(batch.numbers) == size
     assert batch.seconds == pytest.approx(size / 1000)
     assert batch.is_known
+
+
+@pytest.mark.parametrize("dear", [range(3), range(500, 503), range(0, 1000, 400)])
+def test_nodes_that_cost_much_more_than_others_are_counted_one_by_one(runs, dear):
+    runs.know(tiny, 1e-6)
+    runs.know(slow, 0.05)
+    job = runs.job([op(slow if n in dear else tiny)(n) for n in range(1000)])
+    job.fill(1)
+    sent = []
+    while (batch := job.next_light()) is not None:
+        sent.append(batch)
+        job.schedule.finish(batch.numbers)
+        job.fill(1)
+    assert max(batch.seconds for batch in sent) < 0.16
+    assert sum(batch.seconds for batch in sent) == pytest.approx(0.15, rel=0.02)
+    assert len(sent) <= 4
 
 
 def test_little_work_is_not_spread(runs):
@@ -121,7 +137,7 @@ def test_a_chain_goes_in_one_group(runs):
 
 
 def test_heavy_nodes_go_alone_and_what_waits_for_them_stays(runs):
-    runs.know(slow, 0.05)
+    runs.know(slow, 0.2)
     runs.know(tiny, 1e-6)
     heavy, light = op(slow)(1), op(tiny)(2)
     both = op(add)(heavy, light)
@@ -130,7 +146,7 @@ def test_heavy_nodes_go_alone_and_what_waits_for_them_stays(runs):
     job.fill(1)
     batch = job.next_of(job.heavy)
     assert of(job, batch) == [heavy]
-    assert batch.seconds == pytest.approx(0.05)
+    assert batch.seconds == pytest.approx(0.2)
     assert of(job, job.next_light()) == [light]
     assert job.next_light() is None
     job.schedule.finish(range(3))
@@ -147,6 +163,35 @@ def test_a_function_that_gives_large_values_goes_alone(runs):
     job.fill(1)
     assert job.next_light() is None
     assert len(job.heavy) == 4  # at first but a few are taken
+
+
+def test_a_node_that_gives_a_large_value_goes_with_those_that_take_it(runs):
+    for function in (tiny, slow, add):
+        runs.know(function, 0.01)
+        runs.sizes.add(op(function), 1, 10_000_000)
+    leaves = [op(slow)(n) for n in range(8)]
+    level = [op(tiny)(leaf) for leaf in leaves]
+    while len(level) > 1:
+        level = [op(add)(a, b) for a, b in zip(level[::2], level[1::2], strict=True)]
+    job = runs.job(level)
+    sent = []
+    for worker in "abab":
+        if not job.heavy:
+            job.fill(2)
+        batch = job.next_batch(worker)
+        job.note_sent(batch.numbers, worker)
+        assert batch.is_tree
+        assert batch.seconds == pytest.approx(0.05)
+        sent += of(job, batch)
+    assert len(sent) == 20
+    assert not job.has_backlog
+    job.schedule.finish([job.state.plan.index[node] for node in sent])
+    job.fill(2)
+    first, second = job.next_batch("a"), job.next_batch("b")
+    assert (len(first.numbers), len(second.numbers)) == (1, 1)
+    job.schedule.finish(first.numbers + second.numbers)
+    job.fill(2)
+    assert of(job, job.next_batch("a")) == level
 
 
 def test_what_is_learned_is_kept_for_the_next_run(runs):
@@ -244,7 +289,7 @@ def test_a_lost_group_is_divided_and_at_last_each_of_its_nodes_is_alone(runs):
 
 
 def test_queued_nodes_that_cannot_begin_any_more_are_left_out(runs):
-    runs.know(slow, 0.05)
+    runs.know(slow, 0.2)
     first = op(slow)(1)
     second = op(slow)(first)
     job = runs.job([first, second])
@@ -277,7 +322,7 @@ def test_the_nodes_of_a_client_go_one_by_one(runs):
 
 
 def test_light_nodes_make_a_group_though_heavy_ones_come_first(runs):
-    runs.know(slow, 0.05)
+    runs.know(slow, 0.2)
     runs.know(tiny, 0.001)
     heavy = [op(slow)(n) for n in range(3)]
     job = runs.job([*heavy, *(op(tiny)(n) for n in range(100))])

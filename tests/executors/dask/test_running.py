@@ -63,7 +63,7 @@ class Desk:
 
     def final(self):
         """Return the reports up to the final one, put together, and all that was given back."""
-        together, back = [[] for _ in range(8)], []
+        together, back = [[] for _ in range(9)], []
         while True:
             message, report = self.next()
             back += message["back"]
@@ -96,7 +96,7 @@ def gate(tmp_path):
 
 def test_nodes_run_in_order_and_small_values_come_back(desk):
     future = desk.send(desk.parcel(lambda x: x + 1, [(1,), (Ref(0),), (Ref(1),)]))
-    (numbers, atoms, *_, costs, times), back = desk.final()
+    (numbers, atoms, *_, costs, times, _), back = desk.final()
     assert (numbers, atoms, back) == ([0, 1, 2], [2, 3, 4], [])
     assert [(target, count) for target, count, _ in costs] == [(FIRST, 3)]
     assert times == []
@@ -113,6 +113,31 @@ def test_a_large_value_stays_and_can_be_taken_from_there(desk):
     desk.send(user, made)
     report, _ = desk.final()
     assert report[1] == [70_000.0]
+
+
+def test_a_large_value_that_is_used_up_goes_and_does_not_count(desk):
+    def step(before):
+        return numpy.full(1_000_000, 1.0)  # more than a group may leave behind
+
+    calls = [(None,), (Ref(0),), (Ref(1),), (None,)]
+    future = desk.send(desk.parcel(step, calls, passing={1: [0], 2: [1]}))
+    report, back = desk.final()
+    assert [number for number, _ in report[3]] == [0, 1, 2]
+    assert (report[8], back) == ([0, 1], [3])
+    assert list(future.result(WAIT).boxes) == [2]
+
+
+def test_a_large_value_stays_if_whoever_takes_it_fails(desk):
+    def step(before):
+        if before is not None:
+            raise ValueError
+        return numpy.full(100_000, 1.0)
+
+    future = desk.send(desk.parcel(step, [(None,), (Ref(0),)], passing={1: [0]}))
+    report, _ = desk.final()
+    assert report[8] == []
+    assert [number for number, _ in report[4]] == [1]
+    assert list(future.result(WAIT).boxes) == [0]
 
 
 def test_what_fails_takes_only_its_own_dependents_along(desk):

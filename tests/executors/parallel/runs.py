@@ -11,11 +11,17 @@ from dask_dispatcher.executors.state import RunState
 from dask_dispatcher.plan import compile_plan
 
 
-def make_job(*nodes: Any, costs: Costs | None = None, inputs: Any = None, **policy: Any) -> Job:
+def make_job(
+    *nodes: Any,
+    costs: Costs | None = None,
+    sizes: Costs | None = None,
+    inputs: Any = None,
+    **policy: Any,
+) -> Job:
     """Return the job of a run of these nodes."""
     engine = ParallelEngine(Policy(**policy), 2, None)
     state = RunState(engine, compile_plan(nodes, inputs), fail_fast=False)
-    return Job(state, 7, costs or Costs())
+    return Job(state, 7, costs or Costs(), sizes or Costs())
 
 
 def known(seconds: dict[Any, float]) -> Costs:

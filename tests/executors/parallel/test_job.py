@@ -203,3 +203,19 @@ def test_a_job_goes_with_its_run():
     del job
     gc.collect()
     assert reference() is None
+
+
+# Large values
+
+
+def test_it_remembers_which_calls_give_large_values():
+    make, count = op(work), op(other)
+    nodes = [make(1), count(make(2))]
+    sizes = Costs()
+    job = make_job(*nodes, sizes=sizes)
+    assert not job.has_bulky
+    job.note_size(job.state.plan.index[nodes[1]], 10_000)
+    assert not job.has_bulky
+    job.note_size(job.state.plan.index[nodes[0]], 10_000_000)
+    assert job.has_bulky
+    assert make_job(*nodes, sizes=sizes).has_bulky

@@ -77,6 +77,7 @@ def test_small_values_come_along(make):
     values[packing.number(one)] = 1
     values[packing.number(two)] = None
     values[packing.number(three)] = Pickled(dump([3], "it")[0])
+    packing.job.schedule.finish(packing.job.schedule.take(3))
     packet, failed = packing.pack(node)
     assert failed == []
     assert [entry[0] for entry in packet.entries] == [packing.number(node)]
@@ -85,6 +86,20 @@ def test_small_values_come_along(make):
     assert found["pickled"] == {packing.number(three): [3]}
     assert found["places"] == {}
     assert list(found["functions"].values()) == [add]
+
+
+def test_what_its_worker_has_yet_to_make_does_not_come_along(make):
+    one, two = op(int)(1), op(int)(2)
+    node = op(add)(one, two)
+    packing = make(node)
+    (number,) = packing.job.schedule.take(1)
+    packing.job.schedule.finish([number])
+    packing.job.state.values[number] = 5
+    packing.job.schedule.take(1)
+    packet, failed = packing.pack(node)
+    assert failed == []
+    assert [entry[0] for entry in packet.entries] == [packing.number(node)]
+    assert given(packet)["atoms"] == {number: 5}
 
 
 def test_functions_come_once_a_worker(make):

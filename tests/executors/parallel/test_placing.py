@@ -1,5 +1,7 @@
 """`Placing`: who is given something next, and what."""
 
+from operator import add
+
 import pytest
 
 from dask_dispatcher import op
@@ -64,6 +66,28 @@ def test_nobody_who_is_not_there_yet_or_was_asked_to_give_back():
     )
 
 
+def test_a_worker_goes_on_with_what_waits_for_what_it_has():
+    step = op(work)
+    node = step(0)
+    for _ in range(2_999):
+        node = step(node)
+    job = make_job(node, costs=known({node._callee: 1e-6}))
+    worker, idle = Somebody(), Somebody()
+    first = choose(job, worker)
+    assert first.before is None
+    part = Slice(job, 1, first.numbers, [], 0.001, first.trail)
+    worker.slices[1] = part
+    assert choose(job, idle).numbers == []
+    assert Placing().worker_to_go_on([idle, worker], job) is worker
+    assert Placing().worker_to_go_on([idle, worker], make_job(node)) is None
+    second = choose(job, worker)
+    assert second.before is part
+    order = [job.state.plan.index[n] for n in _chain(node)]
+    assert [*first.numbers, *second.numbers] == order[:2_000]
+    part.is_nudged = True
+    assert Placing().worker_to_go_on([idle, worker], job) is None
+
+
 def test_nobody_is_given_more_while_a_suspect_may_be_running():
     job = make_job(op(work)(1))
     job.suspects.add(0)
@@ -108,6 +132,61 @@ def test_dear_calls_come_one_at_a_time():
     assert [len(one.numbers) for one in chosen] == [1, 1, 1, 1]
     assert chosen[0].seconds == pytest.approx(0.1)
     assert sorted(one.numbers[0] for one in chosen) == [0, 1, 2, 3]
+
+
+def test_dear_calls_come_several_at_a_time_while_nobody_would_miss_them():
+    step = op(work)
+    nodes = [step(i) for i in range(20)]
+    job = make_job(*nodes, costs=known({nodes[0]._callee: 0.01}))
+    sizes = []
+    while numbers := choose(job).numbers:
+        sizes.append(len(numbers))
+    assert sizes == [2] * 6 + [1] * 8
+
+
+def test_while_much_is_ready_a_worker_may_have_more_work_waiting():
+    job = make_job(op(work)(1))
+    somebody = busy(job, 0.02)
+    assert Placing().worker_with_room([somebody]) is None
+    assert Placing().worker_with_room([somebody], is_ample=True) is somebody
+
+
+def test_what_is_not_known_to_be_quick_is_reported_at_once():
+    step = op(work)
+    nodes = [step(i) for i in range(100)]
+    assert choose(make_job(*nodes)).patience == 0
+    few = nodes[:4]
+    costs = known({nodes[0]._callee: 0.01})
+    few_left = choose(make_job(*few, costs=costs)).patience
+    assert 0 < few_left < choose(make_job(*nodes, costs=costs)).patience
+
+
+def test_what_is_left_keeps_its_order():
+    cheap, dear = op(work), op(len)
+    nodes = [dear(str(i)) if i % 7 == 0 else cheap(i) for i in range(50)]
+    costs = known({nodes[0]._callee: 0.0009, nodes[1]._callee: 0.0001})
+    job = make_job(*nodes, costs=costs)
+    seen = []
+    while numbers := choose(job).numbers:
+        seen += numbers
+    assert seen == list(range(50))
+
+
+def test_large_values_that_will_meet_are_made_on_one_worker():
+    make, pair = op(work), op(add)
+    leaves = [make(i) for i in range(8)]
+    level = leaves
+    while len(level) > 1:
+        level = [pair(a, b) for a, b in zip(level[::2], level[1::2], strict=True)]
+    callee = leaves[0]._callee
+    job = make_job(*level, costs=known({callee: 0.01}), sizes=known({callee: 5e7}))
+    one, other = workers = [Somebody(), Somebody()]
+    made = {id(one): [], id(other): []}
+    for _ in range(4):
+        for worker in workers:
+            made[id(worker)] += choose(job, worker, workers).numbers
+    numbers = [job.state.plan.index[leaf] for leaf in leaves]
+    assert sorted(map(sorted, made.values())) == sorted(map(sorted, (numbers[:4], numbers[4:])))
 
 
 def test_a_node_that_must_be_alone_is():

@@ -121,6 +121,14 @@ def test_lazy_values_are_brought_once_and_only_if_needed():
     assert values.arguments([1, [2, 3], "own"], [0, ~1]) == ["atom", [[2], "three"], "own"]
 
 
+def test_what_is_not_here_is_looked_for_in_the_slice_before():
+    values = Values({1: "here"}, {})
+    values.before = Values({1: "before", 2: "there"}, {})
+    assert values.arguments([1, 2], (0, 1)) == ["here", "there"]
+    with pytest.raises(MissingInputError):
+        values.arguments([3], (0,))
+
+
 def test_a_kept_value_is_asked_for_at_each_use():
     asked = []
     values = Values({}, {})

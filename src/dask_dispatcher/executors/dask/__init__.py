@@ -6,7 +6,8 @@
         DaskEngine              a Drive: groups as Dask tasks      (engine.py)
             Feeder, Crew, Job   what is sent next, and where to    (feeding.py, crew.py, job.py)
               Taker, Estimates  how many go together, and why      (taking.py, estimates.py)
-              Company           which large values are to meet     (company.py)
+              Company, Trees    which large values are to meet, or need not outlive their group
+                                                                   (../company.py, trees.py)
               Member, Reclaimer what waits on a worker, and for whom it is taken back
                                                                    (members.py, reclaiming.py)
             Sender, Inbox       how it is sent, what is heard      (sending.py, inbox.py)

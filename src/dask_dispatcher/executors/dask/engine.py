@@ -24,7 +24,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import distributed
-from dask.base import annotate
 
 from ...errors import ExecutorError, SchedulerLostError
 from ...futures import NodeFuture
@@ -84,6 +83,7 @@ class DaskEngine(Drive):
         self._clerk = Clerk(self)
         self._groups: dict[str, Group] = {}  # by name: sent, and not heard of to the end
         self._tasks: dict[str, distributed.Future[Any]] = {}  # by name: not at their end
+        self._spent: list[distributed.Future[Any]] = []  # ended, with nothing left on workers
         self._costs, self._sizes = Costs(), Costs()
         self._over: weakref.WeakSet[RunState] = weakref.WeakSet()  # runs that were over once
         self._client = connection.client  # which is another one once the scheduler was lost
@@ -93,6 +93,7 @@ class DaskEngine(Drive):
         for future in self._tasks.values():
             future.release()
         self._tasks.clear()
+        self._spent.clear()
         unlisten(self.connection.client, self)
         self._clerk.close()
         self.connection.close()
@@ -124,10 +125,7 @@ class DaskEngine(Drive):
         return Job(state, self._costs, self._sizes, keeps=keeps, is_again=is_again)
 
     def feed(self) -> None:
-        # Each burst of tasks without a span gets a new one, which scheduler and workers keep for ever.
-        span = {"name": ("dask-dispatcher",), "ids": (self.connection.client.id,)}
-        with annotate(span=span):
-            self._feeder.feed()
+        self._feeder.feed()
 
     def has_ended(self, state: RunState) -> None:
         self._over.add(state)
@@ -170,6 +168,7 @@ class DaskEngine(Drive):
 
     def add(self, group: Group) -> None:
         """Take note of a group that was sent."""
+        self._spent.clear()  # now, as word of it goes along with the group
         self._groups[group.name] = group
         group.member.add(group)
         name = group.name
@@ -230,10 +229,14 @@ class DaskEngine(Drive):
             self._clerk.heard(worker, said)
 
     def _ended(self, name: str) -> None:
-        self._tasks.pop(name, None)
+        future = self._tasks.pop(name, None)
         group = self._groups.get(name)
         if group is not None:
             self._inbox.ended(group)
+        elif future is not None and self._groups:
+            self._spent.append(future)
+        else:
+            self._spent.clear()
 
     def worker_removed(self, worker: str, message: dict[str, Any]) -> None:
         """Deal with the end of a worker, of which the scheduler has told."""

@@ -24,7 +24,8 @@ CHEAPEST = 2e-6
 USUAL = 0.025
 """Seconds that a node is counted for of which nothing is known."""
 
-_DEAR = 0.040  # seconds from which on a node is sent alone
+_DEAR = 0.1  # seconds from which on a node is sent alone, as two would be too much for a group
+_COUNTED = 1e-4  # seconds from which on a node is worth to be counted by itself
 _RANKED = 0.005  # seconds from which on it matters what begins first
 _BULKY = 100_000  # bytes of a value from which on its node is sent alone
 
@@ -44,8 +45,9 @@ class Estimates:
 
     Attributes
     ----------
-    unknown, apart : set
-        Callees of which nothing is known, and those whose nodes are sent alone.
+    unknown, apart, counted : set
+        Callees of which nothing is known; those whose nodes are sent alone; and those that are not,
+        but cost so much that no mean over all nodes stands for them.
     light_mean : float or None
         Seconds of a node that is not sent alone, as far as anything is known.
     """
@@ -61,6 +63,7 @@ class Estimates:
         self._ranked: dict[Any, float] = {}
         self.unknown: set[Any] = set()
         self.apart: set[Any] = set()
+        self.counted: set[Any] = set()
         self.light_mean: float | None = None
         for callee in self._callees:
             self._classify(callee)
@@ -117,22 +120,27 @@ class Estimates:
 
     def _classify_kin(self, callee: Any) -> bool:
         """Look anew at the calls of one function; return whether anything has changed."""
-        before = callee in self.unknown, callee in self.apart
+        before = self._classes(callee)
         self._classify(callee)
-        if before == (callee in self.unknown, callee in self.apart):
+        if self._classes(callee) == before:
             return False
         for kin in self._kin[id(callee.func)]:  # perhaps as many as there are nodes
             self._classify(kin)
         return True
 
+    def _classes(self, callee: Any) -> list[bool]:
+        return [callee in known for known in (self.unknown, self.apart, self.counted)]
+
     def _classify(self, callee: Any) -> None:
         mean, size = self._costs.mean(callee), self._sizes.mean(callee) or 0.0
-        self.unknown.discard(callee)
-        self.apart.discard(callee)
+        for known in (self.unknown, self.apart, self.counted):
+            known.discard(callee)
         if mean is None:
             self.unknown.add(callee)
         elif mean >= _DEAR or size >= _BULKY:
             self.apart.add(callee)
+        elif mean >= _COUNTED:
+            self.counted.add(callee)
 
     def _weigh(self) -> None:
         """Look anew at what the functions cost."""

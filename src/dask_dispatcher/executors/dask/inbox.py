@@ -79,7 +79,7 @@ class Inbox:
         group.job.schedule.put_back(numbers)
 
     def _report(self, group: Group, report: Sequence[Any]) -> None:
-        numbers, atoms, pickled, large, failed, skipped, costs, times = report
+        numbers, atoms, pickled, large, failed, skipped, costs, times, used_up = report
         job, state = group.job, group.job.state
         if state.defunct is not None:
             return
@@ -98,7 +98,17 @@ class Inbox:
         for number, data in failed:
             self._engine.failed(state, number, load_failure(data))
         job.schedule.put_back(skipped)
+        self._pass(group, used_up)
         job.note_costs(costs)
+
+    def _pass(self, group: Group, numbers: Sequence[int]) -> None:
+        """Note that large values were used in their own group, and are gone."""
+        known = [number for number in numbers if number in group.kept]  # others are in its result
+        for number in known:
+            (size, *_) = group.kept.pop(number)
+            group.job.note_size(number, size)
+        group.note(known)
+        group.job.state.finished(known)
 
     def ended(self, group: Group) -> None:
         """Take note of the end of a group's task before its last report has come."""

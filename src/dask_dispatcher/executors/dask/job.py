@@ -2,7 +2,8 @@
 
 Nodes that are ready, and those that wait for nothing but others of the same group, come off the
 schedule together. What is known to take long or to give large values, and what asks for something of
-its own, is sent alone, so that Dask's workers, spilling and dashboard see it as their users expect;
+its own, is sent alone, so that Dask's workers, spilling and dashboard see it as their users expect (or
+with those that alone take its value, see `Trees`);
 coroutines go together, to run all at once; all else goes in groups, as many together as `Taker` finds
 right by the running means of their functions (`Estimates`). A group may turn out too long; its worker
 gives back what it has not begun when it has taken 50 ms, and twice what was expected.
@@ -19,12 +20,13 @@ from ...ops import Op
 from ...options import Options
 from ...pickling import dumps
 from ...schedule import RUNNING
+from ..company import Company
 from ..slices.packing import BUILT_IN, Packer
 from .batches import Batch
-from .company import Company
 from .estimates import CHEAPEST, USUAL, Estimates
 from .placing import is_bound
 from .taking import PROBE, Taker
+from .trees import Trees
 from .values import Held
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class Job:
         self._timeouts = {n: o.timeout for n, o in plan.special.items() if o.timeout is not None}
         self.company = Company(plan)
         self.estimates = Estimates(plan, state.schedule, costs, sizes)
+        self._trees = Trees(plan, state.schedule, self.estimates)
         self._taker = Taker(state.schedule, self.estimates, is_strict=self._has_priorities)
 
     @staticmethod
@@ -128,10 +131,15 @@ class Job:
 
     @property
     def _is_even(self) -> bool:
-        """Whether all nodes are light."""
+        """Whether all nodes cost next to nothing."""
         known = self.estimates
         return not (
-            known.apart or known.unknown or self._special or self._coroutines or self._is_odd
+            known.apart
+            or known.counted
+            or known.unknown
+            or self._special
+            or self._coroutines
+            or self._is_odd
         )
 
     def _sort(self, numbers: list[int]) -> None:
@@ -185,17 +193,31 @@ class Job:
         is_lights_turn = self.is_lights_turn and bool(self.light)
         self.is_lights_turn = not is_lights_turn
         if self.heavy and not is_lights_turn:
-            if self.estimates.is_bulky(self.heavy[0]):
+            if self.estimates.is_bulky(self.heavy[0]) and not self._has_priorities:
                 self._pick(address)
+                return self._next_tree()
             return self.next_of(self.heavy)
         return self.next_light()
 
+    def _next_tree(self) -> Batch | None:
+        """Return the next node that gives a large value, with those that go along with it."""
+        batch = self.next_of(self.heavy)
+        if batch is None or self.keeps or batch.numbers[0] in self.schedule.losses:
+            return batch
+        queued = {*batch.numbers, *self.heavy}
+        numbers = self._trees.grow(batch.numbers[0], self._taker.leaves, queued)
+        if len(numbers) == 1:
+            return batch
+        for number in queued.intersection(numbers).difference(batch.numbers):
+            self.heavy.remove(number)
+        self.schedule.begin(numbers)
+        return Batch(numbers, sum(map(self.estimates.seconds, numbers)), is_tree=True)
+
     def _pick(self, address: str) -> None:
         """Let a node that gives a large value be the next that belongs to a worker most."""
-        if not self._has_priorities:
-            callee = self._callee(self.heavy[0])
-            kin = itertools.takewhile(lambda number: self._callee(number) is callee, self.heavy)
-            self.company.pick(self.heavy, sum(1 for _ in kin), address)
+        callee = self._callee(self.heavy[0])
+        kin = itertools.takewhile(lambda number: self._callee(number) is callee, self.heavy)
+        self.company.pick(self.heavy, sum(1 for _ in kin), address)
 
     def _callee(self, number: int) -> Any:
         return getattr(self.state.plan.nodes[number], "_callee", None)
@@ -213,10 +235,11 @@ class Job:
             seconds = count * max(self.estimates.light_mean or 0.0, CHEAPEST)
         else:
             for number in self.light:
-                seconds += self.estimates.seconds(number)
-                count += 1
-                if seconds > self._taker.target:
+                cost = self.estimates.seconds(number)
+                if count and seconds + cost / 2 > self._taker.target:
                     break
+                seconds += cost
+                count += 1
         numbers = self._cut("light", count)
         return Batch(numbers, seconds) if numbers else None
 
@@ -249,7 +272,9 @@ class Job:
                 options = self.state.plan.options(number)
                 seconds = self.estimates.seconds(number)
                 is_async = number in self._coroutines
-                return Batch([number], seconds, True, is_async, is_alone, options)
+                return Batch(
+                    [number], seconds, is_async=is_async, is_alone=is_alone, options=options
+                )
         return None
 
     def _current(self, numbers: list[int]) -> list[int]:

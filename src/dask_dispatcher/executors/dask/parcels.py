@@ -41,6 +41,8 @@ class Parcel:
         Of each value that is a Dask dependency, or part of one: its number, the position of the
         dependency, and under which number it is in there.
     timeouts : dict of int to float
+    passing : dict of int to list of int
+        By node: the values made here that it alone takes; they go when it has succeeded.
     is_async : bool
         The nodes are coroutines, to be run all at once.
     is_observed : bool
@@ -66,6 +68,7 @@ class Parcel:
     dumped: dict[int, tuple[bytes, list[bytearray]]]
     parts: list[tuple[int, int, int]]
     timeouts: dict[int, float]
+    passing: dict[int, list[int]] = field(default_factory=dict)
     is_async: bool = False
     is_observed: bool = False
     keeps: bool = False

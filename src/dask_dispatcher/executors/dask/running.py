@@ -76,6 +76,8 @@ class Runner:
         self._loop: asyncio.AbstractEventLoop = self._worker.loop.asyncio_loop  # type: ignore[attr-defined]
         self._kept = Kept()
         self._kept_bytes = 0
+        self._passing = {need for needs in parcel.passing.values() for need in needs}
+        self._used_up: list[int] = []
         self._current = [-1, 0]
         self._slice = SliceRunner(
             _functions(parcel.functions), self._keep, self._worker.address, self._current
@@ -149,6 +151,8 @@ class Runner:
 
         def pause(now: float) -> None:
             nonlocal next_look
+            if self._passing:
+                self._use_up(self._current[0])
             if now < next_look and self._kept_bytes < _ENOUGH:
                 return
             next_look = now + _GLANCE
@@ -189,8 +193,17 @@ class Runner:
     ) -> tuple[int, Any]:
         size = len(pickled) + sum(buffer.nbytes for buffer in buffers)
         self._kept.boxes[number] = Box(value)
-        self._kept_bytes += size
+        if number not in self._passing:
+            self._kept_bytes += size
         return size, value
+
+    def _use_up(self, number: int) -> None:
+        """Drop the large values that nobody needs any more, now that a node has taken them."""
+        if number in self._values:  # or it has failed, and may be tried again
+            for need in self._parcel.passing.get(number, ()):
+                del self._values[need]
+                if self._kept.boxes.pop(need, None) is not None:
+                    self._used_up.append(need)
 
     # What is told
 
@@ -218,7 +231,9 @@ class Runner:
     def _say(self, back: list[int], *, is_final: bool, waits: bool = False) -> None:
         self._has_told = True
         self._has_said_late = self._is_over_budget
-        report: bytes | None = pickle.dumps(self._slice.outbox.take(), protocol=5)
+        used_up, self._used_up = self._used_up, []
+        # What was used up is in this report or an earlier one, as it was kept before.
+        report: bytes | None = pickle.dumps((*self._slice.outbox.take(), used_up), protocol=5)
         if report is not None and len(report) > _LONGEST_REPORT:
             self._kept.reports.append(report)
             report = None

@@ -136,6 +136,7 @@ class Sender:
             inputs.dumped,
             inputs.parts,
             job.timeouts(numbers),
+            _passing(job, numbers) if batch.is_tree else {},
             batch.is_async,
             job.state.events is not None,
             job.keeps,
@@ -159,13 +160,12 @@ class Sender:
         payload = pickle.dumps(parcel, protocol=5)
         options = batch.options
         with _however_large(payload):
-            return self._connection.client.submit(
+            return self._connection.submit(
                 dask_apply,
                 Task(None, pickle.loads, payload),
                 futures,
                 # A key group of its own, or a small run would wait for the whole of a large one.
                 key=(name, 0),
-                pure=False,
                 workers=None if place is None else [place],
                 # Or its worker would run first what was sent last, of all sent within 100 ms.
                 fifo_timeout=0,
@@ -220,8 +220,8 @@ class Sender:
         """Make a Dask task of bytes, whose result is a `Box`."""
         data = pickle.dumps(Box.of(*dumped), protocol=5)
         with _however_large(data):
-            return self._connection.client.submit(
-                pickle.loads, data, key=(f"literal-{uuid.uuid4().hex}", 0), pure=False
+            return self._connection.submit(
+                pickle.loads, data, key=(f"literal-{uuid.uuid4().hex}", 0)
             )
 
     def _functions(
@@ -246,6 +246,12 @@ class Sender:
         gone: dict[int, Exception | None] = dict.fromkeys(number for number, _ in failed)
         kept, _ = _without(job, [e for e in entries if e[1] not in refused], gone)
         return functions, kept, failed
+
+
+def _passing(job: Job, numbers: list[int]) -> dict[int, list[int]]:
+    """Return, by the nodes of a tree, those of its values that they use up."""
+    inside, needs = set(numbers), job.state.plan.needs
+    return {n: found for n in numbers if (found := [x for x in needs[n] if x in inside])}
 
 
 def _title(job: Job, numbers: list[int]) -> str:

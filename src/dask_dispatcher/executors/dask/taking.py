@@ -1,8 +1,9 @@
 """`Taker`: how many nodes of a run come off its schedule at a time.
 
 A group is to take about `_TARGET` seconds: less is not worth its hop. As long as more is ready, it may take
-half of a thread's share of that, so that groups are few at first, and small when that matters. What is
-sent alone is taken but a few at a time, since what becomes ready later may be more urgent.
+half of a thread's share of that, so that groups are few at first, and small when that matters. Nodes that
+cost next to nothing are taken by the number, all others one by one until they are enough. What is sent
+alone is taken but a few at a time, since what becomes ready later may be more urgent.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ PROBE = 1000
 """Nodes of a group of which nothing is known."""
 
 _TARGET = 0.025  # seconds that a group is to take
-_HIGHEST = 0.1  # seconds that it may take as long as there is much more to do
+_HIGHEST = 0.15  # seconds that it may take as long as there is much more to do
 _LEAST = 0.005  # seconds below which it is not worth a hop to spread work
 _LARGEST = 2500  # nodes of a group: packing one overlaps with running another
 _LONGEST = 10_000  # nodes of a group that nothing could be run beside
@@ -42,6 +43,8 @@ class Taker:
     ----------
     target : float
         Seconds that a group of what was taken last is to take.
+    leaves : int
+        How many nodes that could run beside each other may go together, where they are few.
     """
 
     def __init__(self, schedule: Schedule, estimates: Estimates, *, is_strict: bool) -> None:
@@ -49,6 +52,7 @@ class Taker:
         self._estimates = estimates
         self._is_strict = is_strict
         self.target = _TARGET
+        self.leaves = 1
 
     def take(self, threads: int) -> list[int]:
         """Begin nodes, and return them in the order in which they are to run.
@@ -59,9 +63,11 @@ class Taker:
             That all workers have together.
         """
         limit, lead = self._limits(threads)
-        if self._estimates.apart and not self._is_strict:
+        self.leaves = max(1, self._schedule.count_ready() // (2 * threads))
+        known = self._estimates
+        if (known.apart or known.counted) and not self._is_strict:
             return self._take_some(limit, lead, threads)
-        follow = self._estimates.light_mean is not None
+        follow = known.light_mean is not None
         return self._schedule.take(limit, follow=follow, lead=lead)[::-1]
 
     def _take_some(self, limit: int, lead: int, threads: int) -> list[int]:
@@ -69,16 +75,18 @@ class Taker:
 
         What follows on nodes that are ready is taken along only if none of these is sent alone.
         """
-        enough, is_apart = _AHEAD * threads, self._estimates.is_apart
+        known, enough = self._estimates, _AHEAD * threads
+        most = min(_LARGEST, max(limit, lead))
         found: list[int] = []
-        alone = 0
-        while alone < enough and len(found) - alone < limit:
-            count = min(max(enough, len(found)), limit)
-            follow = bool(found) and not alone
+        light, seconds = 0, 0.0
+        while len(found) - light < enough and light < most and seconds < self.target:
+            count = min(max(enough if known.apart else limit, len(found)), most)
+            follow = light == len(found) and bool(found or not known.apart)
             taken = self._schedule.take(count, follow=follow, lead=lead)[::-1]
             if not taken:
                 break
-            alone += sum(map(is_apart, taken))
+            costs = [known.seconds(number) for number in taken if not known.is_apart(number)]
+            light, seconds = light + len(costs), seconds + sum(costs)
             found += taken
         return found
 

@@ -115,7 +115,7 @@ class Watch:
         if self._beacon is not None:
             return
         key = (f"waiting_for_workers-{uuid.uuid4().hex}", 0)
-        beacon = self._beacon = self._engine.connection.client.submit(int, key=key, pure=False)
+        beacon = self._beacon = self._engine.connection.submit(int, key=key)
 
         def come() -> None:
             if self._beacon is beacon:

@@ -65,7 +65,10 @@ class Watch:
         def arm() -> None:
             self.loop.call_later(delay, self._call, function)
 
-        self.post(arm)
+        if threading.current_thread() is self.thread:  # which need not be woken for it
+            arm()
+        else:
+            self.post(arm)
 
     def _call(self, function: Callable[[], None]) -> None:
         with self._lock:

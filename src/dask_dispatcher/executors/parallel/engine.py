@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...collector import collector_paused
 from ...errors import ExecutorError, WorkerLostError, shown
 from ...travel import refuse_local_only
 from ..engine import Engine
@@ -41,7 +42,7 @@ from .job import Job
 from .memory import Witness, is_readable
 from .overseer import Overseer
 from .packets import Packets
-from .placing import Placing
+from .placing import Chosen, Placing
 from .process import WorkerProcess
 from .relaying import RELAYED, Relay
 from .reports import lose_coroutine, lose_slice, report, unreadable
@@ -60,7 +61,6 @@ __all__ = ["ParallelEngine"]
 
 log = logging.getLogger("dask_dispatcher")
 
-_PATIENCE = 0.005  # seconds between two reports of one slice
 _MOST_FAILED_STARTS = 3
 _START_SECONDS = 60.0  # after which a worker that has not said a word is given up
 
@@ -84,7 +84,7 @@ class ParallelEngine(Engine):
         super().__init__(policy)
         self._max_workers = max_workers
         self._shares = Shares(resources)
-        self._costs = Costs()
+        self._costs, self._sizes = Costs(), Costs()
         self._jobs: deque[Job] = deque()
         self._job_of: dict[RunState, Job] = {}  # of runs under way: a job keeps its run alive
         self._serial_of: weakref.WeakKeyDictionary[RunState, int] = weakref.WeakKeyDictionary()
@@ -282,7 +282,8 @@ class ParallelEngine(Engine):
         if job is None:
             # The same again for a run that is resumed: its values are known by it.
             serial = self._serial_of.setdefault(state, next(self._serial))
-            job = self._job_of[state] = self._by_serial[serial] = Job(state, serial, self._costs)
+            job = Job(state, serial, self._costs, self._sizes)
+            self._job_of[state] = self._by_serial[serial] = job
         if job not in self._jobs:
             self._jobs.append(job)
 
@@ -420,9 +421,13 @@ class ParallelEngine(Engine):
 
     def _give(self, job: Job) -> bool:
         """Give a slice of one run to a worker; return whether that was possible."""
+        is_ample = self._placing.is_ample(job, self._workers)
+        first = self._placing.worker_with_room(self._workers, is_ample=is_ample)
         # The worker that is asked first may leave nodes to one that has their inputs.
-        return self._give_to(self._placing.worker_with_room(self._workers), job) or self._give_to(
-            self._placing.worker_with_room(list(job.assigned)), job
+        return (
+            self._give_to(first, job)
+            or self._give_to(self._placing.worker_with_room(list(job.assigned)), job)
+            or self._give_to(self._placing.worker_to_go_on(self._workers, job), job)
         )
 
     def _give_to(self, worker: WorkerProcess | None, job: Job) -> bool:
@@ -432,24 +437,25 @@ class ParallelEngine(Engine):
         if chosen.coroutines:
             self._send_coroutines(job, worker, chosen.coroutines)
         if chosen.numbers:
-            self._send(job, worker, chosen.numbers, chosen.seconds)
+            with collector_paused():
+                self._send(job, worker, chosen)
         return bool(chosen.numbers or chosen.coroutines)
 
-    def _send(self, job: Job, worker: WorkerProcess, numbers: list[int], seconds: float) -> None:
-        packet, numbers = self._pack(job, worker, numbers)
+    def _send(self, job: Job, worker: WorkerProcess, chosen: Chosen) -> None:
+        packet, numbers = self._pack(job, worker, chosen.numbers)
         if not numbers:
             return
         serial = next(self._serial)
-        part = Slice(job, serial, numbers, packet.holds, seconds)
+        part = Slice(job, serial, numbers, packet.holds, chosen.seconds, chosen.trail)
         if not worker.slices:
             worker.since = time.monotonic()
         worker.slices[serial] = part
         observed = job.state.events is not None
         stamps = observed or job.has_timeouts
-        # What is not known to be quick is reported at once, before the next one begins.
-        patience = _PATIENCE if job.is_known else 0.0
-        columns = to_columns(packet.entries)
-        worker.send("slice", job.serial, serial, columns, packet.given, patience, observed, stamps)
+        what = job.serial, serial, to_columns(packet.entries), packet.given
+        before = chosen.before.serial if chosen.before is not None else 0
+        behind = before if chosen.trail is not None else None
+        worker.send("slice", *what, chosen.patience, observed, stamps, behind)
         if job.has_timeouts:
             self._overseer.watch(worker, part)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import SerializationError, safe_text
 from ...ops import Op
 from ...pickling import dumps
+from ..company import Company
 from ..slices.packing import BUILT_IN, Packer
 from .slices import is_late
 
@@ -22,6 +23,7 @@ _TARGET = 0.005  # seconds that a slice is to take
 _LARGEST = 1000  # nodes of a slice
 _PROBE = 8  # nodes of a slice if it holds functions of which nothing is known
 _CHEAP = 50e-6  # seconds: below, nodes need not be looked at one by one
+_BULKY = 1_000_000  # bytes of a value from which on it is worth a thought where it is made
 _DEAR = 1e-3  # seconds: from there on it matters what begins first
 
 
@@ -33,10 +35,11 @@ class Job:
     state : RunState
     serial : int
         What workers know it by.
-    costs : Costs
+    costs, sizes : Costs
+        Seconds of calls, and bytes of values that are large.
     """
 
-    def __init__(self, state: RunState, serial: int, costs: Costs) -> None:
+    def __init__(self, state: RunState, serial: int, costs: Costs, sizes: Costs) -> None:
         self.state = state
         self.serial = serial
         self.schedule = state.schedule
@@ -54,7 +57,8 @@ class Job:
         """How often nodes could not be run as an input could not be brought."""
         self.places: dict[int, Any] = {}
         """Where its large literals are."""
-        self._costs = costs
+        self.company = Company(state.plan)
+        self._costs, self._sizes = costs, sizes
         self._known: dict[WorkerProcess, set[int]] = {}  # functions that each worker has
         self._pickled: dict[int, bytes | SerializationError] = {}
         self._callees = {node._callee for node in state.plan.nodes if type(node) is Op}
@@ -64,7 +68,10 @@ class Job:
         self.schedule.leaders = self._alone | self.coroutines | state.plan.after.keys()
         self._timeouts = {n: o.timeout for n, o in special.items() if o.timeout is not None}
         self._ranked: dict[Any, float] = {}
+        self._bulky = {callee for callee in self._callees if self._is_bulky(callee)}
         self.limit = _PROBE
+        self.lead = _PROBE
+        """How many ready nodes are likely to make a slice, where they are not alike."""
         self.is_known = False
         """Whether something is known of the cost of every function."""
         self.is_even = False
@@ -86,7 +93,7 @@ class Job:
         self.is_even = (
             self.is_known
             and dearest < _CHEAP
-            and not (self.coroutines or self._alone or self.suspects or self.held)
+            and not (self.coroutines or self._alone or self.suspects or self.held or self._bulky)
         )
         if self.is_even:
             self.limit = max(1, min(_LARGEST, int(_TARGET / max(dearest, 1e-6))))
@@ -124,6 +131,29 @@ class Job:
                 dearest = max(dearest, seconds / count)
         if costs and (not self.is_even or dearest >= _CHEAP):
             self.weigh()
+
+    # Large values
+
+    @property
+    def has_bulky(self) -> bool:
+        """Whether it matters where nodes are made that will meet."""
+        return bool(self._bulky)
+
+    def note_place(self, number: int, worker: WorkerProcess) -> None:
+        """Take note of where a node is going to run."""
+        if self._bulky and getattr(self.state.plan.nodes[number], "_callee", None) in self._bulky:
+            self.company.note(number, worker)
+
+    def note_size(self, number: int, size: int) -> None:
+        """Take note of the bytes of a large value."""
+        node = self.state.plan.nodes[number]
+        if type(node) is Op:
+            self._sizes.add(node._callee, 1, size)
+            if self._is_bulky(node._callee):
+                self._bulky.add(node._callee)
+
+    def _is_bulky(self, callee: Any) -> bool:
+        return (self._sizes.mean(callee) or 0.0) >= _BULKY
 
     # What is special about nodes
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SerializationError, shown
+from ...schedule import DONE
 from ..slices.carrying import ATOMS, SMALL
 from .places import Place, in_file, in_memory
 from .values import Copy, Given, Held, Pickled
@@ -85,9 +86,11 @@ class Packets:
         places: list[tuple[int, Any, Place]] = []
         holds: list[Any] = []
         missing: dict[int, Exception | None] = {}
-        values = job.state.values
+        values, state = job.state.values, job.schedule.state
         for need in packed.needs:
             value = values[need]
+            if value is None and state[need] != DONE:
+                continue  # in the slice before this one
             if type(value) in ATOMS:  # as nearly all are, of a graph of tiny calls
                 atoms[need] = value
             elif isinstance(value, Pickled):

@@ -12,17 +12,23 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...schedule import Trail
+from ..company import WINDOW
 from .slices import is_late
 from .values import Given, Held
 
 if TYPE_CHECKING:
     from .job import Job
     from .process import WorkerProcess
+    from .slices import Slice
 
 __all__ = ["Chosen", "Placing"]
 
 _TARGET = 0.005  # seconds that a slice is to take
 _SHORT = 0.005  # seconds of work a worker may have when it is given more
+_AMPLE = 0.02  # both, while so much is ready that what one worker has is not missed by another
+_LARGEST = 1000  # nodes of a slice
+_MANY = 8  # nodes ready for each worker, which are ample
 _UNKNOWN = _TARGET / 8  # seconds that a call of which nothing is known is counted for
 _USUAL = 0.01  # seconds that a slice is counted for of which nothing is known
 _BYTES_A_SECOND = 2e9  # from one process's memory to another's
@@ -30,11 +36,28 @@ _MOVE = 0.0005  # seconds that a move takes at least
 
 
 class Chosen(NamedTuple):
-    """Nodes for one worker, and what they are expected to cost."""
+    """Nodes for one worker.
+
+    Attributes
+    ----------
+    numbers, coroutines : list of int
+    seconds : float
+        What `numbers` are expected to cost.
+    patience : float
+        Seconds between two reports of its worker; 0 for calls that are not known to be quick: each
+        is reported at once, before the next one begins.
+    trail : Trail or None
+        If others may come behind them that take their values before these have been reported.
+    before : Slice or None
+        The one behind which they come.
+    """
 
     numbers: list[int]
     coroutines: list[int]
     seconds: float
+    patience: float
+    trail: Trail | None = None
+    before: Slice | None = None
 
 
 class _Pick:
@@ -48,6 +71,8 @@ class _Pick:
         Takes the resources of a node; returns False if it has to wait for them.
     better : callable
         Returns the worker where a node had better run, if that is another one.
+    target : float
+        Seconds of work that are enough.
     """
 
     def __init__(
@@ -56,6 +81,7 @@ class _Pick:
         worker: WorkerProcess,
         begin: Callable[[Job, int], bool],
         better: Callable[[int], WorkerProcess | None],
+        target: float,
     ) -> None:
         self.numbers: list[int] = []
         self.coroutines: list[int] = []
@@ -66,8 +92,9 @@ class _Pick:
         self._worker = worker
         self._begin = begin
         self._better = better
+        self._target = target
         self._elsewhere: set[int] = set()
-        self._is_full = False
+        self.is_full = False
         self._is_risky = False  # it may take down what runs beside it
 
     def looks_at(self, number: int) -> bool:
@@ -85,13 +112,14 @@ class _Pick:
                 self.coroutines.append(number)
             return True
         alone = job.is_alone(number)
-        if self._is_full or (alone and (self.numbers or self._worker.slices)):
+        if self.is_full or (alone and (self.numbers or self._worker.slices)):
             return False
         if not self._goes_elsewhere(number):
             self.numbers.append(number)
+            job.note_place(number, self._worker)
             cost = job.seconds(number)
             self.seconds += _UNKNOWN if cost is None else cost
-            self._is_full = alone or self.seconds >= _TARGET
+            self.is_full = alone or self.seconds >= self._target
             self._is_risky = number in job.suspects
         return True
 
@@ -111,23 +139,39 @@ class _Pick:
 class Placing:
     """The policy; it keeps nothing."""
 
-    def worker_with_room(self, workers: Sequence[WorkerProcess]) -> WorkerProcess | None:
+    def is_ample(self, job: Job, workers: Sequence[WorkerProcess]) -> bool:
+        """Return whether so much is ready that workers had better ask for it less often."""
+        return job.is_known and job.schedule.count_ready() > _MANY * len(workers)
+
+    def worker_with_room(
+        self, workers: Sequence[WorkerProcess], *, is_ample: bool = False
+    ) -> WorkerProcess | None:
         """Return the worker that is to be given something next, if any has room."""
+        limit = _AMPLE if is_ample else _SHORT
         best = None
         for worker in workers:
-            if not worker.is_open or not self._has_room(worker):
+            if not worker.is_open or not self._has_room(worker, limit):
                 continue
             if best is None or len(worker.slices) < len(best.slices):
                 best = worker
         return best
 
-    def _has_room(self, worker: WorkerProcess) -> bool:
+    def worker_to_go_on(self, workers: Sequence[WorkerProcess], job: Job) -> WorkerProcess | None:
+        """Return a worker with room for what waits for nothing but what it has been given."""
+        for worker in workers:
+            if worker.is_open and worker.slices and self._has_room(worker, _SHORT):
+                (part,) = worker.slices.values()
+                if part.job is job and part.trail is not None and part.trail.ends:
+                    return worker
+        return None
+
+    def _has_room(self, worker: WorkerProcess, limit: float) -> bool:
         if not worker.slices:
             return True
         if len(worker.slices) > 1:
             return False
         (part,) = worker.slices.values()
-        return part.seconds <= _SHORT and not part.is_nudged and not part.job.suspects
+        return part.seconds <= limit and not part.is_nudged and not part.job.suspects
 
     def choose(
         self,
@@ -148,28 +192,64 @@ class Placing:
             Takes the resources of a node; returns False if it has to wait for them.
         """
         if job.is_even:
-            numbers = job.schedule.take(job.limit, follow=True)
-            numbers.reverse()
-            return Chosen(numbers, [], len(numbers) * _TARGET / job.limit)
-        waiting = self._next(job, worker)
-        if job.suspects:  # first, while no coroutines run that would be lost with the worker
-            waiting.sort(key=lambda number: number not in job.suspects)
+            return self._choose_even(job, worker)
+        target = _AMPLE if self.is_ample(job, workers) else _TARGET
         pick = _Pick(
-            job, worker, begin, lambda number: self._better_place(job, number, worker, workers)
+            job,
+            worker,
+            begin,
+            lambda number: self._better_place(job, number, worker, workers),
+            target,
         )
-        looked_at = sum(1 for _ in takewhile(pick.looks_at, waiting))
-        job.schedule.put_back([*pick.back, *waiting[looked_at:]])
-        return Chosen(pick.numbers, pick.coroutines, pick.seconds)
+        self._fill(pick, job, worker)
+        return Chosen(pick.numbers, pick.coroutines, pick.seconds, target if job.is_known else 0.0)
 
-    def _next(self, job: Job, worker: WorkerProcess) -> list[int]:
+    def _choose_even(self, job: Job, worker: WorkerProcess) -> Chosen:
+        """Take nodes without a look at each; they may take values that the worker has yet to make."""
+        before = next(reversed(worker.slices.values()), None)
+        if before is None or before.job is not job or before.trail is None:
+            before, trail = None, Trail()
+        else:
+            trail = before.trail
+        numbers = job.schedule.take(job.limit, follow=True, trail=trail)
+        numbers.reverse()
+        seconds = len(numbers) * _TARGET / job.limit
+        return Chosen(numbers, [], seconds, _TARGET, trail, before)
+
+    def _fill(self, pick: _Pick, job: Job, worker: WorkerProcess) -> None:
+        """Let a pick look at what is ready, until it has enough."""
+        # As few at a time as will do: what is put back is taken again and again.
+        lead = _LARGEST if job.suspects else job.lead
+        count = 0
+        while count < _LARGEST and (waiting := self._next(job, worker, lead, may_steal=not count)):
+            if job.suspects:  # first, while no coroutines run that would be lost with the worker
+                waiting.sort(key=lambda number: number not in job.suspects)
+            looked_at = sum(1 for _ in takewhile(pick.looks_at, waiting))
+            left, pick.back = [*pick.back, *waiting[looked_at:]], []
+            job.schedule.put_back(reversed(left))  # onto a stack: the last comes off first
+            count += looked_at
+            lead *= 2
+            if pick.is_full or looked_at < len(waiting):
+                break
+        job.lead = max(1, 2 * count)
+
+    def _next(self, job: Job, worker: WorkerProcess, lead: int, *, may_steal: bool) -> list[int]:
         mine = job.take_assigned(worker)
         if mine:
             return mine
-        taken = job.schedule.take(job.limit, follow=True)
+        if job.has_bulky:
+            self._sort(job, worker)
+        taken = job.schedule.take(max(job.limit, lead), follow=True, lead=min(lead, _LARGEST))
         if taken:
             taken.reverse()
             return taken
-        return job.steal_assigned()
+        return job.steal_assigned() if may_steal else []
+
+    def _sort(self, job: Job, worker: WorkerProcess) -> None:
+        """Let what a worker had best do come first among the next nodes, if they rank alike."""
+        found = job.schedule.take(WINDOW)
+        found.sort(key=lambda number: job.company.distance(number, worker), reverse=True)
+        job.schedule.put_back(found)
 
     def _better_place(
         self, job: Job, number: int, worker: WorkerProcess, workers: Sequence[WorkerProcess]

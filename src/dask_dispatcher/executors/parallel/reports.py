@@ -57,7 +57,8 @@ def report(
         values[number] = Pickled(data)
         numbers.append(number)
     for number, place in large:
-        values[number] = holdings.put(job, number, worker, place)
+        values[number] = held = holdings.put(job, number, worker, place)
+        job.note_size(number, held.size)
         numbers.append(number)
         job.held, job.is_even = True, False
     if state.events is not None and times:

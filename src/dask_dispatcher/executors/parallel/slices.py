@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ...schedule import Trail
     from .job import Job
 
 __all__ = ["Coroutine", "Slice", "is_late"]
@@ -24,6 +25,8 @@ class Slice:
         What the worker has been told of, which must stay where it is meanwhile.
     seconds : float
         How long it is expected to take.
+    trail : Trail, optional
+        How far what may come behind it has been followed.
 
     Attributes
     ----------
@@ -44,10 +47,17 @@ class Slice:
         "pending",
         "seconds",
         "serial",
+        "trail",
     )
 
     def __init__(
-        self, job: Job, serial: int, numbers: list[int], holds: list[Any], seconds: float
+        self,
+        job: Job,
+        serial: int,
+        numbers: list[int],
+        holds: list[Any],
+        seconds: float,
+        trail: Trail | None = None,
     ) -> None:
         self.job = job
         self.serial = serial
@@ -55,6 +65,7 @@ class Slice:
         self.pending = set(numbers)
         self.holds = holds
         self.seconds = seconds
+        self.trail = trail
         self.is_nudged = False
         self.announced: int | None = None
 

@@ -89,6 +89,8 @@ class Worker:
         self._runner: SliceRunner | None = None
         self._serial = -1
         self._run = -1
+        # The serial of the slice that ran last, and its values if another may take them.
+        self._last: tuple[int, Values | None] = (-1, None)
         # Guards the four above; an answer is sent under it, so that what it has taken from a slice is
         # said before the end of that slice, after which the controller waits for nothing more.
         self._lock = threading.Lock()
@@ -243,9 +245,13 @@ class Worker:
         patience: float,
         observed: bool,
         stamps: bool,
+        behind: int | None = None,
     ) -> None:
         functions.open(entries)
         values = self._values(given)
+        last, before = self._last
+        if behind == last:
+            values.before = before
         runner = SliceRunner(functions.table, self._keeper(run), self._name, self._cell)
         with self._lock:
             if self._waiting.pop(serial, None) is None:  # withdrawn
@@ -259,12 +265,14 @@ class Worker:
         def pause(now: float) -> None:
             if self._is_copy:
                 os._exit(0)
-            if now - self._reported > patience:
+            if now - self._reported > patience and runner.todo:  # else the end is said next
                 self._reported = now
                 self._report("report", run, serial, runner.outbox, ())
                 self._store.make_room()
 
         runner.run(entries, values, pause, observed=observed, stamps=stamps)
+        values.before = None
+        self._last = serial, values if behind is not None else None
         self._cell[_ENDED] = serial
         with self._lock:
             self._runner = None

@@ -71,7 +71,11 @@ class Values(dict[int, Any]):
     ----------
     moved : int
         Bytes brought from elsewhere; whoever wants to know for one node begins at 0.
+    before : Values or None
+        Those of the slice before, where it is looked for what is not here.
     """
+
+    before: Values | None = None
 
     def __init__(self, atoms: dict[int, Any], pickled: dict[int, bytes]) -> None:
         super().__init__(atoms)
@@ -80,7 +84,9 @@ class Values(dict[int, Any]):
             self[number] = Lazy(lambda data=data: load(data))  # type: ignore[misc]
 
     def __missing__(self, number: int) -> Any:
-        raise MissingInputError(number)
+        if self.before is None:
+            raise MissingInputError(number)
+        return self.before[number]
 
     def get_open(self, number: int) -> Any:
         """Return a value, opened."""

@@ -4,7 +4,7 @@ from collections import deque
 from operator import add
 
 from dask_dispatcher import op
-from dask_dispatcher.executors.dask.company import Company
+from dask_dispatcher.executors.company import Company
 from dask_dispatcher.plan import compile_plan
 
 
