@@ -62,6 +62,7 @@ _IN_OTHER_PROCESSES = {
     r"::test_reductions_are_lazy$": _CLOSURE,
     r"::test_to_delayed_optimize_graph$": _CLOSURE,
     r"::test_take_npartitions_warn$": _WARNING,
+    r"::test_head_npartitions_warn$": _WARNING,
     r"::test_files_per_partition$": _WARNING,
     r"::test_array_cumreduction_axis\[blelloch-None-.*cumprod\]": _WARNING,
     r"::test_average_raises$": _WARNING,
