@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
 
 from .callee import Callee
-from .collector import watch_for
 from .nesting import PLACEHOLDERS, Nested, enclose, fill
 from .nodes import CollectNode, DataNode, DispatchNode, IndexNode
 from .options import Options
@@ -367,7 +366,6 @@ def _operate(_: DispatchNode[Any], func: Callable[..., Any], *args: Any) -> Op[A
 
 
 _operators: dict[Any, OpFactory[Any]] = {}
-watch_for(Op)
 # An operation on nodes is an Op and an Op is a node: the circle is closed here, not by an import.
 BUILDERS.update({_operate.__code__.co_filename, DispatchNode.__add__.__code__.co_filename})
 DispatchNode._operate = _operate  # type: ignore[method-assign, assignment]
