@@ -83,9 +83,8 @@ class Asker:
         self._serial = itertools.count(1)
         self._lock = threading.Lock()  # guards all below, and the order of what is sent
         self._asked: dict[int, _Asked] = {}
-        self._abandoned: dict[
-            int, Any
-        ] = {}  # what was to be put, by the ticket, until that is answered
+        # What was to be put by requests that nobody waits for, by ticket, until they are answered.
+        self._abandoned: dict[int, Any] = {}
         self._stocks: dict[str, _Stock] = {}
 
     # What nodes want

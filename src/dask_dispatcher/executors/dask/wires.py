@@ -169,7 +169,7 @@ def _all_but_what(said: list[Any]) -> tuple[list[Any], list[Any]]:
 def _size(said: list[Any]) -> int:
     """Return about how many bytes it takes."""
     items = said[3] if said[0] == "put" else said[5:6] if said[0] == "ask" else ()
-    return 100 + sum(len(item[1]) for item in items if item and item[0] == "small")
+    return 100 + sum(len(item[1]) for item in items if item and type(item[1]) in (str, bytes))
 
 
 class GroupLink:

@@ -89,11 +89,12 @@ class Worker:
         self._runner: SliceRunner | None = None
         self._serial = -1
         self._run = -1
-        # The serial of the slice that ran last, and its values if another may take them.
-        self._last: tuple[int, Values | None] = (-1, None)
         # Guards the four above; an answer is sent under it, so that what it has taken from a slice is
         # said before the end of that slice, after which the controller waits for nothing more.
         self._lock = threading.Lock()
+        # The serial of the slice that ran last, and its values if another may take them; the main
+        # thread's.
+        self._last: tuple[int, Values | None] = (-1, None)
         self._reported = 0.0
         self._reporting = threading.Lock()  # what is taken from an outbox first is sent first
         self._is_copy = False  # a fork of a worker, made by a node
