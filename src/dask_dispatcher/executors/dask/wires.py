@@ -26,6 +26,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ...deferred.ahead import Asker
+from ...deferred.lingering import LINGERING, gather
 from ...deferred.links import AGAIN, Answer, Ref, Reply, Request
 from ...errors import DeferredLostError, RunCancelledError
 from ..slices.carrying import dump, dump_error, is_atom, load
@@ -39,7 +40,6 @@ __all__ = ["PATIENCE", "GroupLink", "Wire", "deliver", "hand_out", "silent", "wi
 _SMALL = 10_000  # bytes of an item that travels with its request
 _LONGEST = 60_000  # bytes of one event; the scheduler remembers a thousand of them
 _PAUSE = 0.002  # seconds between two events, and that what nobody waits for lingers
-_LINGERING = frozenset({"put", "took"})
 _WHOLE = frozenset({"atom", "small"})  # kinds of items that are there at once
 PATIENCE = 2.0
 """Seconds that a worker may take to answer before it is taken for stopped."""
@@ -110,7 +110,7 @@ class Wire:
         self._send(["brought", "", ticket])
 
     def _send(self, said: list[Any]) -> None:
-        lingers = said[0] in _LINGERING
+        lingers = said[0] in LINGERING
         with self._lock:
             is_first = not self._outbox
             self._outbox.append(said)
@@ -155,15 +155,8 @@ def _lot(outbox: deque[list[Any]]) -> list[list[Any]]:
     while outbox and size < _LONGEST:
         said = outbox.popleft()
         size += _size(said)
-        if lot and said[0] in _LINGERING and _all_but_what(lot[-1]) == _all_but_what(said):
-            lot[-1][3] += said[3]  # a list of items, or a number
-        else:
-            lot.append(said)
+        gather(lot, said)
     return lot
-
-
-def _all_but_what(said: list[Any]) -> tuple[list[Any], list[Any]]:
-    return said[:3], said[4:]
 
 
 def _size(said: list[Any]) -> int:

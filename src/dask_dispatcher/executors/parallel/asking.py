@@ -32,6 +32,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...deferred.ahead import Asker
+from ...deferred.lingering import LINGERING
 from ...deferred.links import AGAIN, Answer, Ref, Reply, Request
 from ...errors import DeferredLostError
 from ..slices.carrying import SMALL, Dumped, dump, dump_error, is_atom, load
@@ -54,6 +55,8 @@ class WorkerLink:
         For files.
     send : callable
         Sends a message to the controller.
+    linger : callable
+        Sends it soon, in order with the others.
     running : callable
         Returns run, node and attempt that the main thread is at.
     """
@@ -64,12 +67,14 @@ class WorkerLink:
         identity: Identity,
         folder: str,
         send: Callable[..., None],
+        linger: Callable[..., None],
         running: Callable[[], tuple[int, int, int]],
     ) -> None:
         self.home = home
         self._identity = identity
         self._folder = folder
         self._send = send
+        self._linger = linger
         self._running = running
         self._is_readable = True
         self._serial = itertools.count(1)
@@ -141,6 +146,9 @@ class WorkerLink:
         self._asker.withdraw(ticket, error)
 
     def _say(self, kind: str, *rest: Any) -> None:
+        if kind in LINGERING:
+            self._linger(kind, *rest)
+            return
         if kind == "withdraw":
             ticket, error = rest
             rest = ticket, dump_error(error)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import mmap
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .channel import FrameReader, framed
+from .cell import BEGAN, ENDED, NODE, SLICE, Ledge, open_cell, shared_file
+from .channel import LINGERED, FrameReader, framed, words
 
 if TYPE_CHECKING:
     from .memory import Identity
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkerProcess"]
 
-_CELL = 4
-_NODE, _BEGAN, _SLICE, _ENDED = range(_CELL)
 _PATIENCE = 1.0  # seconds for the system to say how a process ended that has closed its channel
 
 _PROGRAM = (
@@ -83,7 +80,9 @@ class WorkerProcess:
         self._transport: asyncio.Transport | None = None
         self._unsent = bytearray()
         self._pidfd = -1
+        self._lingered = -1  # number of the last message with words that had lingered
         self._cell: memoryview
+        self._ledge: Ledge
         self._socket: socket.socket
         self._process = self._start()
 
@@ -95,10 +94,10 @@ class WorkerProcess:
             failed.callback(ours.close)
             ours.setblocking(False)
             self._socket = ours
-            cell = _shared_file()
+            cell = shared_file()
             stack.callback(os.close, cell)
-            self._cell = memoryview(mmap.mmap(cell, _CELL * 8)).cast("q")
-            self._cell[_NODE] = self._cell[_SLICE] = self._cell[_ENDED] = -1
+            self._cell, self._ledge = open_cell(cell)
+            self._cell[NODE] = self._cell[SLICE] = self._cell[ENDED] = -1
             program = _PROGRAM.format(path=sys.path, channel=theirs.fileno(), cell=cell)
             process = subprocess.Popen(
                 [sys.executable, *subprocess._args_from_interpreter_flags(), "-c", program],  # type: ignore[attr-defined]
@@ -123,8 +122,7 @@ class WorkerProcess:
         class Protocol(asyncio.Protocol):
             def data_received(self, data: bytes) -> None:
                 worker.since = time.monotonic()
-                for message in worker._frames.feed(data):
-                    worker._hear(worker, message)
+                worker._read(data)
 
             def connection_lost(self, exc: Exception | None) -> None:
                 worker.end()
@@ -172,13 +170,13 @@ class WorkerProcess:
 
         -1 if none of it has begun; None if the slice has ended.
         """
-        if self._cell[_ENDED] >= serial:
+        if self._cell[ENDED] >= serial:
             return None
-        return self._cell[_NODE] if self._cell[_SLICE] == serial else -1
+        return self._cell[NODE] if self._cell[SLICE] == serial else -1
 
     def seconds_in_node(self) -> float:
         """Return how long the node under way has been running, in a slice that has timeouts."""
-        return (time.monotonic_ns() - self._cell[_BEGAN]) / 1e9
+        return (time.monotonic_ns() - self._cell[BEGAN]) / 1e9
 
     # Its end
 
@@ -216,14 +214,28 @@ class WorkerProcess:
         try:
             self._gone(self)
         finally:
-            self._cell.release()
+            self._ledge.release()
 
     def _hear_last(self) -> None:
-        """Read what it has said before its end; the loop may have been told of the end first."""
+        """Hear what it has said before its end; the loop may have been told of the end first."""
         with contextlib.suppress(OSError):  # all is read, or the transport has closed the socket
             while data := self._socket.recv(1 << 18):
-                for message in self._frames.feed(data):
-                    self._hear(self, message)
+                self._read(data)
+        number, standing = self._ledge.standing()
+        if number > self._lingered:
+            self._hear_words(standing)
+
+    def _read(self, data: bytes) -> None:
+        for message in self._frames.feed(data):
+            if message[0] == LINGERED:
+                self._lingered = message[1]
+                self._hear_words(message[2])
+            else:
+                self._hear(self, message)
+
+    def _hear_words(self, data: bytes) -> None:
+        for word in words(data):
+            self._hear(self, tuple(word))
 
     @property
     def reason(self) -> str:
@@ -240,13 +252,3 @@ class WorkerProcess:
 
     def __repr__(self) -> str:
         return f"<WorkerProcess {self.pid}: {'gone' if self.is_gone else len(self.slices)}>"
-
-
-def _shared_file() -> int:
-    if hasattr(os, "memfd_create"):
-        cell = os.memfd_create("dask-dispatcher-cell")
-    else:
-        cell, path = tempfile.mkstemp(prefix="dask-dispatcher-")
-        os.unlink(path)
-    os.ftruncate(cell, _CELL * 8)
-    return cell

@@ -14,12 +14,6 @@ it has started, when its channel does.
 Where a large value is, is said in the report of the node that made it, and again, as `spilled`, when it
 has gone to a file: in this order, as the store lets nothing go of which there has been no report. When
 memory is short, a slice reports after its next node, however quick it is.
-
-The cell
---------
-Three integers in memory shared with the controller: the node under way (-1: none of this slice
-yet), when it began (nanoseconds of the monotonic clock, where timeouts ask for it), the serial of
-the slice under way, and that of the last slice that ran to its end.
 """
 
 from __future__ import annotations
@@ -27,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
-import mmap
 import os
 import queue
 import shutil
@@ -45,6 +38,7 @@ from ..slices.columns import from_columns
 from ..slices.packing import Entry
 from ..slices.running import Kept, Lazy, Outbox, SliceRunner, Values
 from .asking import WorkerLink
+from .cell import ENDED, NODE, SLICE, open_cell
 from .channel import Channel
 from .coroutines import CoroutineRunner
 from .functions import Functions
@@ -52,11 +46,7 @@ from .memory import Witness, allow_readers, is_readable
 from .places import Place
 from .store import Store, memory_limit
 
-__all__ = ["CELL", "main"]
-
-CELL = 4
-"""Integers in the cell: node, began, slice under way, slice ended."""
-_NODE, _, _SLICE, _ENDED = range(CELL)
+__all__ = ["main"]
 
 _MEMORY_SHARE = 0.6  # of the machine's, that all workers together may fill with values
 
@@ -105,22 +95,30 @@ class Worker:
             limit or memory_limit(_MEMORY_SHARE) // workers,
             lambda key, place: self._send("spilled", key, place),
         )
-        self._link = WorkerLink(home, self._witness.identity, folder, self._send, self._running)
+        self._link = WorkerLink(
+            home, self._witness.identity, folder, self._send, self._linger, self._running
+        )
         set_process_link(self._link)
         os.register_at_fork(after_in_child=self._become_copy)
         self._send("ready", self._witness.identity, is_readable(controller))
 
     def _running(self) -> tuple[int, int, int]:
-        return self._run, self._cell[_NODE], self._serial
+        return self._run, self._cell[NODE], self._serial
 
     def _become_copy(self) -> None:
         self._is_copy = True
 
     def _send(self, *message: Any) -> None:
+        self._say(self._channel.send, message)
+
+    def _linger(self, *message: Any) -> None:
+        self._say(self._channel.linger, message)
+
+    def _say(self, say: Callable[[tuple[Any, ...]], None], message: tuple[Any, ...]) -> None:
         if self._is_copy:  # it has come back from the node that forked it
             os._exit(0)
         try:
-            self._channel.send(message)
+            say(message)
         except OSError:
             self._end()
 
@@ -259,8 +257,8 @@ class Worker:
                 return
             self._runner, self._serial, self._run = runner, serial, run
             runner.todo = entries
-        self._cell[_NODE] = -1
-        self._cell[_SLICE] = serial
+        self._cell[NODE] = -1
+        self._cell[SLICE] = serial
         self._reported = time.perf_counter()
 
         def pause(now: float) -> None:
@@ -274,7 +272,7 @@ class Worker:
         runner.run(entries, values, pause, observed=observed, stamps=stamps)
         values.before = None
         self._last = serial, values if behind is not None else None
-        self._cell[_ENDED] = serial
+        self._cell[ENDED] = serial
         with self._lock:
             self._runner = None
             self._report("ended", run, serial, runner.outbox)
@@ -336,9 +334,9 @@ def main(channel: int, cell: int) -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     for descriptor in (channel, cell):
         os.set_inheritable(descriptor, False)
-    shared = memoryview(mmap.mmap(cell, CELL * 8)).cast("q")
+    shared, ledge = open_cell(cell)
     os.close(cell)
-    end = Channel(socket.socket(fileno=channel))
+    end = Channel(socket.socket(fileno=channel), ledge)
     messages = end.messages()
     worker = Worker(end, shared, next(messages))
     threading.Thread(
