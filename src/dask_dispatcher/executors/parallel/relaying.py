@@ -118,13 +118,21 @@ class Relay:
         self._released: deque[tuple[WorkerProcess, int, Place]] = deque()
         self._agents: dict[WorkerProcess, Agent] = {}
         self._thread: threading.Thread | None = None
+        self._is_hearing = False
+        self._to_tell: list[WorkerProcess] = []  # for whom something has come up meanwhile
 
     # What workers say
 
     def hear(self, worker: WorkerProcess, kind: str, rest: list[Any]) -> bool:
         """Take one of `RELAYED`; return whether the worker waits now, and blocks with it."""
         self._thread = threading.current_thread()
-        return bool(getattr(self, kind)(worker, *rest))
+        self._is_hearing = True
+        try:
+            return bool(getattr(self, kind)(worker, *rest))
+        finally:
+            self._is_hearing = False
+            while self._to_tell:
+                self._send(self._to_tell.pop())
 
     def ask(
         self,
@@ -200,11 +208,15 @@ class Relay:
     def _agent(self, worker: WorkerProcess) -> Agent:
         agent = self._agents.get(worker)
         if agent is None:
-            agent = Agent(
-                worker.name, _can_go_ahead, lambda: self._post(lambda: self._send(worker))
-            )
+            agent = Agent(worker.name, _can_go_ahead, lambda: self._send_soon(worker))
             self._agents[worker] = agent
         return agent
+
+    def _send_soon(self, worker: WorkerProcess) -> None:
+        if self._is_hearing and threading.current_thread() is self._thread:
+            self._to_tell.append(worker)
+        else:
+            self._post(lambda: self._send(worker))
 
     def _send(self, worker: WorkerProcess) -> None:
         """Send ahead what is due."""
