@@ -22,7 +22,7 @@ from ...deferred.links import AGAIN, Answer, Caller, Here, Link, Ref, Request
 from ...errors import DeferredLostError, RunCancelledError
 from ..slices.carrying import SMALL, Carried, dump, dump_error, is_atom
 from .boxes import Box
-from .wires import PATIENCE, deliver, hand_out, silent
+from .wires import PATIENCE, cancelled, deliver, hand_out, silent
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -160,7 +160,9 @@ class Clerk:
     ) -> None:
         request = Request(Ref(*ref), verb, self._item(item), caller and Caller(*caller))
         if not self._engine.has_group(group):
-            return  # nobody wants its nodes any more; what was put goes with the request
+            # Nobody wants its nodes any more; what was put goes with the request.
+            self._say(address, ("error", ticket, dump_error(cancelled())))
+            return
         try:
             link = self._context.run(carrier, request.ref)
         except Exception as error:

@@ -35,7 +35,7 @@ from .boxes import Box
 if TYPE_CHECKING:
     from distributed import Worker
 
-__all__ = ["PATIENCE", "GroupLink", "Wire", "deliver", "hand_out", "silent", "wire"]
+__all__ = ["PATIENCE", "GroupLink", "Wire", "cancelled", "deliver", "hand_out", "silent", "wire"]
 
 _SMALL = 10_000  # bytes of an item that travels with its request
 _LONGEST = 60_000  # bytes of one event; the scheduler remembers a thousand of them
