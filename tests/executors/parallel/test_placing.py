@@ -144,11 +144,23 @@ def test_dear_calls_come_several_at_a_time_while_nobody_would_miss_them():
     assert sizes == [2] * 6 + [1] * 8
 
 
-def test_while_much_is_ready_a_worker_may_have_more_work_waiting():
-    job = make_job(op(work)(1))
-    somebody = busy(job, 0.02)
-    assert Placing().worker_with_room([somebody]) is None
-    assert Placing().worker_with_room([somebody], is_ample=True) is somebody
+def test_while_all_find_something_ready_a_worker_may_have_more_work_waiting():
+    step = op(work)
+    nodes = [step(i) for i in range(4)]
+    job = make_job(*nodes, costs=known({nodes[0]._callee: 0.03}))
+    others = [busy(job, 0.03), busy(job, 0.03)]
+    assert Placing().worker_with_room(others) is None
+    assert Placing().worker_with_room(others, Placing().limit(job, others)) is others[0]
+    job.schedule.take(3)  # one is left, and who has nothing to do is to find it
+    assert Placing().worker_with_room(others, Placing().limit(job, others)) is None
+
+
+def test_nothing_waits_behind_what_takes_long():
+    step = op(work)
+    nodes = [step(i) for i in range(4)]
+    job = make_job(*nodes, costs=known({nodes[0]._callee: 0.06}))
+    others = [busy(job, 0.06)]
+    assert Placing().worker_with_room(others, Placing().limit(job, others)) is None
 
 
 def test_what_is_not_known_to_be_quick_is_reported_at_once():

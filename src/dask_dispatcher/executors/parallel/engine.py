@@ -421,8 +421,8 @@ class ParallelEngine(Engine):
 
     def _give(self, job: Job) -> bool:
         """Give a slice of one run to a worker; return whether that was possible."""
-        is_ample = self._placing.is_ample(job, self._workers)
-        first = self._placing.worker_with_room(self._workers, is_ample=is_ample)
+        limit = self._placing.limit(job, self._workers)
+        first = self._placing.worker_with_room(self._workers, limit)
         # The worker that is asked first may leave nodes to one that has their inputs.
         return (
             self._give_to(first, job)

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Chosen", "Placing"]
 
 _TARGET = 0.005  # seconds that a slice is to take
+_AMPLE = 0.02  # the same, while so much is ready that what one worker has is not missed by another
 _SHORT = 0.005  # seconds of work a worker may have when it is given more
-_AMPLE = 0.02  # both, while so much is ready that what one worker has is not missed by another
+_LONG = 0.05  # the same, while each finds something ready; more would be taken back (`overseer`)
 _LARGEST = 1000  # nodes of a slice
 _MANY = 8  # nodes ready for each worker, which are ample
 _UNKNOWN = _TARGET / 8  # seconds that a call of which nothing is known is counted for
@@ -143,11 +144,14 @@ class Placing:
         """Return whether so much is ready that workers had better ask for it less often."""
         return job.is_known and job.schedule.count_ready() > _MANY * len(workers)
 
+    def limit(self, job: Job, workers: Sequence[WorkerProcess]) -> float:
+        """Return how many seconds of work a worker may have that is given more."""
+        return _LONG if job.is_known and job.schedule.count_ready() >= len(workers) else _SHORT
+
     def worker_with_room(
-        self, workers: Sequence[WorkerProcess], *, is_ample: bool = False
+        self, workers: Sequence[WorkerProcess], limit: float = _SHORT
     ) -> WorkerProcess | None:
-        """Return the worker that is to be given something next, if any has room."""
-        limit = _AMPLE if is_ample else _SHORT
+        """Return the worker that is to be given something next, if any has no more than `limit`."""
         best = None
         for worker in workers:
             if not worker.is_open or not self._has_room(worker, limit):
