@@ -8,6 +8,7 @@ state.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["DepthFirst", "Plan", "compile_plan"]
 
 DEFAULTS = Options()
+
+_FEW = 8  # dependents: up to here a new tuple for each is smaller than a list, and as quick
 
 
 class DepthFirst(list[DispatchNode[Any]]):
@@ -48,8 +51,8 @@ class Plan:
     needs : list of tuple of int
         By number: the distinct nodes whose values it takes.
     dependents : list of sequence of int
-        By number: the distinct nodes that wait for it. Most have none or one: a tuple, shared with
-        others that have the same; a list is for those that have several.
+        By number: the distinct nodes that wait for it. A tuple, shared with others that have the
+        same; a list is for those that have many.
     after : dict of int to list of int
         For the few that have any: the nodes it waits for without taking their values.
     special : dict of int to Options
@@ -89,7 +92,7 @@ class Plan:
         if type(users) is list:
             users.append(user)
         else:
-            self.dependents[number] = [*users, user] if users else (user,)
+            self.dependents[number] = (*users, user) if len(users) < _FEW else [*users, user]
 
 
 def compile_plan(
@@ -143,6 +146,8 @@ class _Compiler:
         self.inputs_by_key = {node.key: value for node, value in inputs.items()}
         self.graph = graph
         self.pure: dict[str, int] = {}
+        # Numbers not walked from yet; in the tuple that is what some node needs, if that is all.
+        self.found: deque[Any] = deque()
 
     def number(self, node: Any) -> int:
         """Return the number of `node`, giving it the next one if it has none."""
@@ -152,17 +157,22 @@ class _Compiler:
             number = plan.index[node] = len(plan.nodes)
             plan.nodes.append(node)
             plan.dependents.append(())
+            self.found.append(number)
         return number
 
     def walk(self) -> None:
-        """Number all that the numbered nodes need; the list of nodes is the queue."""
-        nodes, index, dependents = self.plan.nodes, self.plan.index, self.plan.dependents
-        needs, coroutines = self.plan.needs, self.plan.coroutines
+        """Number all that the numbered nodes need, in the order in which they are found."""
+        nodes, index = self.plan.nodes, self.plan.index
+        dependents: list[Any] = self.plan.dependents
+        needs, coroutines, found = self.plan.needs, self.plan.coroutines, self.found
         usual = not self.inputs and self.graph is None
         several: list[int] = []
-        number = -1
-        for node in nodes:
-            number += 1
+        while found:
+            me = found.popleft()
+            if type(me) is int:
+                me = (me,)
+            (number,) = me
+            node = nodes[number]
             if usual and type(node) is Op and node._callee.is_plain:
                 if node._callee.is_coroutine:
                     coroutines.append(number)
@@ -173,7 +183,6 @@ class _Compiler:
                 placeholders = node._args
             else:
                 placeholders = node._inputs()
-            me = (number,)
             for value in placeholders:
                 if type(value) in PLACEHOLDERS:
                     need = index.get(value)
@@ -181,6 +190,7 @@ class _Compiler:
                         need = index[value] = len(nodes)
                         nodes.append(value)
                         dependents.append(me)
+                        found.append(need)
                     else:
                         users = dependents[need]
                         if not users:
@@ -190,10 +200,15 @@ class _Compiler:
                             continue
                         elif type(users) is list:
                             users.append(number)
+                        elif len(users) < _FEW:
+                            dependents[need] = users + me
                         else:
                             dependents[need] = [*users, number]
                     several.append(need)
-            needs.append(tuple(several))
+            mine = tuple(several)
+            needs.append(mine)
+            if len(mine) == 1 and found and found[-1] == need:
+                found[-1] = mine  # one tuple for both ends of the edge
             several.clear()
 
     def _is_settled(self, number: int, node: Any) -> bool:

@@ -152,9 +152,11 @@ class Schedule:
         for number in running:
             self.state[number] = RUNNING
             self.uses[number] += 1  # as with given values
-        ready = [n for n, count in enumerate(self.waiting) if not count and not self.state[n]]
-        for number in ready:
-            self.state[number] = READY
+        ready = []
+        for number in plan.index.values():  # which are ints there are already
+            if not self.waiting[number] and not self.state[number]:
+                self.state[number] = READY
+                ready.append(number)
         self._has_priorities = any(options.priority for options in self._special.values())
         if self._has_priorities:
             self._heap = []
