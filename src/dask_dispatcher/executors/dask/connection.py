@@ -37,6 +37,7 @@ log = logging.getLogger("dask_dispatcher")
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 4.5  # seconds; connection errors are promised within 5
+_REACH = 2.0  # seconds for a worker to answer us
 _DEFAULT = "127.0.0.1:8786"
 
 
@@ -70,6 +71,7 @@ class Connection:
         self._embedded: EmbeddedCluster | None = None
         self._owns_client = True
         self._renewing = threading.Lock()  # guards client while it is renewed
+        self._reachable: dict[str, bool] = {}  # by a worker's address: whether it answers us
         self._pid = os.getpid()
         self._reopen: Callable[[], distributed.Client] = lambda: self._open(address)
         if address is None or address == "":
@@ -207,6 +209,33 @@ class Connection:
 
         loop: Any = self.client.loop
         loop.add_callback(watch)
+
+    def scatter(
+        self, name: str, value: Any, address: str
+    ) -> concurrent.futures.Future[distributed.Future[Any]]:
+        """Bring a value to a worker, past the scheduler if the worker can be reached from here."""
+        client = self.client
+
+        async def bring() -> distributed.Future[Any]:
+            direct = await self._reaches(client, address)
+            answer = client.scatter(
+                {name: value}, workers=[address], direct=direct, asynchronous=True
+            )
+            found: dict[str, distributed.Future[Any]] = await answer
+            return found[name]
+
+        return self.begin(bring())
+
+    async def _reaches(self, client: distributed.Client, address: str) -> bool:
+        """Return whether a worker answers us; asked once."""
+        if address not in self._reachable:
+            try:
+                await asyncio.wait_for(client.rpc(address).identity(), _REACH)
+            except (OSError, asyncio.TimeoutError):
+                self._reachable[address] = False
+            else:
+                self._reachable[address] = True
+        return self._reachable[address]
 
     def identity(self) -> concurrent.futures.Future[dict[str, Any]]:
         """Ask the scheduler about itself and all its workers."""

@@ -16,21 +16,23 @@ if TYPE_CHECKING:
 
     from ..state import RunState
     from .boxes import Box
+    from .scattering import Scattered
 
 __all__ = ["Given", "Held", "Pickled"]
 
 
 class Given(slices.Given):
-    """A value of the program's; the task that brings it to workers, if it is large.
+    """A value of the program's.
 
     Attributes
     ----------
-    future : distributed.Future or None
+    scattered : Scattered or None
+        The same on the workers, if it is large.
     """
 
     def __init__(self, value: Any) -> None:
         super().__init__(value)
-        self.future: distributed.Future[Any] | None = None
+        self.scattered: Scattered | None = None
 
 
 class Held:
