@@ -25,6 +25,7 @@ from dask.base import annotate
 from ...errors import ExecutorError, SchedulerLostError
 from .addresses import parse_address
 from .embedded import EmbeddedCluster
+from .failing import was_forgotten
 from .probing import check_scheduler
 
 if TYPE_CHECKING:
@@ -135,8 +136,9 @@ class Connection:
         return address_of(self.client)
 
     def has_lost(self, future: distributed.Future[Any]) -> bool:
-        """Return whether a task is of a scheduler that was lost, or was cancelled."""
-        return future.client is not self.client or future.status == "cancelled"
+        """Return whether a task is of a scheduler that was lost, or somebody cancelled it."""
+        was_cancelled = future.status == "cancelled" and not was_forgotten(future)
+        return future.client is not self.client or was_cancelled
 
     def check_process(self) -> None:
         """Raise ExecutorError in a process that was forked from the one that connected."""

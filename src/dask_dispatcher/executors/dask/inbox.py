@@ -11,7 +11,7 @@ from ...errors import WorkerLostError, shown
 from ..batches import Finished
 from ..policy import Failure
 from ..slices.carrying import load_failure
-from .failing import never_arrived, read_failure, why_scheduler_lost
+from .failing import never_arrived, read_failure, was_forgotten, why_scheduler_lost
 from .values import Pickled
 
 if TYPE_CHECKING:
@@ -164,8 +164,8 @@ class Inbox:
         if never_arrived(group.future):
             self._engine.take_back([group.name])
             return
-        if not all(map(self._engine.scatterer.has, group.scattered.values())):
-            self._engine.reclaimer.recall(group, "what it takes is gone, and Dask has forgotten it")
+        if was_forgotten(group.future):
+            self._engine.reclaimer.recall(group, "Dask has forgotten it with a value that it takes")
             return
         self._engine.drop(group)
         for number in group.left():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..slices import values as slices
 from ..slices.values import NOTHING, Pickled
+from .failing import was_forgotten
 
 if TYPE_CHECKING:
     import distributed
@@ -89,6 +90,11 @@ class Held:
         """The name of the group."""
         key: Any = self.future.key
         return str(key[0] if isinstance(key, tuple) else key)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether Dask says that it went with a worker."""
+        return self.future.status == "lost" or was_forgotten(self.future)
 
     @property
     def is_small(self) -> bool:
