@@ -53,7 +53,7 @@ def literals(address):
             lambda dask_scheduler: {
                 str(key): [worker.address for worker in task.who_has or ()]
                 for key, task in dask_scheduler.tasks.items()
-                if str(key).startswith("literal")
+                if not task.run_spec
             }
         )
 
@@ -133,7 +133,7 @@ def is_fetching(scheduler, worker):
             },
             workers=[worker],
         )[worker]
-    return any(key.startswith("literal") and state == "flight" for key, state in states.items())
+    return "flight" in states.values()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory in /proc")
@@ -165,9 +165,9 @@ def test_it_is_sent_once_however_it_is_given(shared_cluster, taking, monkeypatch
     sent = []
     scatter = Connection.scatter
 
-    def counted(connection, name, value, address):
-        sent.append(name)
-        return scatter(connection, name, value, address)
+    def counted(connection, key, value, address):
+        sent.append(key)
+        return scatter(connection, key, value, address)
 
     monkeypatch.setattr(Connection, "_reaches", answers)
     monkeypatch.setattr(Connection, "scatter", counted)

@@ -213,7 +213,7 @@ class Connection:
         loop.add_callback(watch)
 
     def scatter(
-        self, name: str, value: Any, address: str
+        self, key: tuple[str, int], value: Any, address: str
     ) -> concurrent.futures.Future[distributed.Future[Any]]:
         """Bring a value to a worker, past the scheduler if the worker can be reached from here."""
         client = self.client
@@ -221,10 +221,10 @@ class Connection:
         async def bring() -> distributed.Future[Any]:
             direct = await self._reaches(client, address)
             answer = client.scatter(
-                {name: value}, workers=[address], direct=direct, asynchronous=True
+                {key: value}, workers=[address], direct=direct, asynchronous=True
             )
-            found: dict[str, distributed.Future[Any]] = await answer
-            return found[name]
+            found: dict[Any, distributed.Future[Any]] = await answer
+            return found[key]
 
         return self.begin(bring())
 

@@ -67,6 +67,8 @@ class Job:
         self.keeps = keeps
         self.is_again = is_again
         self.literals: dict[int, Scattered] = {}
+        self.reserved: set[str] = set()
+        """Names for groups that are to take what was scattered for them."""
         self.heavy: deque[int] = deque()
         self.careful: deque[int] = deque()
         self.alone: deque[int] = deque()

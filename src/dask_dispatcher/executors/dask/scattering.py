@@ -14,8 +14,8 @@ it again when somebody asks for it.
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import logging
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from ...errors import WorkerLostError
@@ -48,6 +48,9 @@ class Scattered:
     ----------
     future : distributed.Future or None
         The value on the workers; None until it is there.
+    key_group : str
+        Of its key; the first task that takes it is to share it. Dask keeps more of a key group for
+        ever than of a task, and a new span if the group has none of a task's.
     address : str
         Of the worker to which it was sent last.
     tries : int
@@ -56,11 +59,12 @@ class Scattered:
         Nodes that wait until it is there.
     """
 
-    __slots__ = ("address", "dumped", "future", "held", "tries")
+    __slots__ = ("address", "dumped", "future", "held", "key_group", "tries")
 
     def __init__(self, dumped: Dumped) -> None:
         self.dumped = dumped
         self.future: distributed.Future[Any] | None = None
+        self.key_group = ""
         self.address = ""
         self.tries = 0
         self.held: list[tuple[Job, list[int]]] = []
@@ -77,10 +81,21 @@ class Scatterer:
     def __init__(self, engine: DaskEngine) -> None:
         self._engine = engine
         self._under_way: dict[Scattered, concurrent.futures.Future[Any]] = {}
+        self._serial = itertools.count(1)  # tasks have 0
         self._is_closed = False
 
-    def find(self, value: Scattered, address: str) -> distributed.Future[Any] | None:
+    def find(
+        self, value: Scattered, address: str, key_group: str
+    ) -> distributed.Future[Any] | None:
         """Return a value on the workers; if it is not there, let it go to one, and return None.
+
+        Parameters
+        ----------
+        value : Scattered
+        address : str
+            Of the worker to which it goes.
+        key_group : str
+            A name for its key, if it goes.
 
         Raises
         ------
@@ -97,7 +112,7 @@ class Scatterer:
                 f"{value.address}, and was lost each time before a node could use it; "
                 "it may be too large for their memory"
             )
-        self._begin(value, address)
+        self._begin(value, address, key_group)
         return None
 
     def has(self, future: distributed.Future[Any]) -> bool:
@@ -118,17 +133,16 @@ class Scatterer:
         """Let what is still on its way go when it arrives."""
         self._is_closed = True
 
-    def _begin(self, value: Scattered, address: str) -> None:
+    def _begin(self, value: Scattered, address: str, key_group: str) -> None:
         connection = self._engine.connection
-        value.future, value.address = None, address
+        value.future, value.address, value.key_group = None, address, key_group
         value.tries += 1
         pickled, buffers = value.dumped
         if address.startswith("inproc://"):  # there nothing is pickled on its way
             box = Box.of(pickled, [bytearray(buffer) for buffer in buffers])
         else:
             box = Box.of(pickled, buffers)
-        # A name of Dask's own kind, without a key group of its own, which the scheduler would keep.
-        answer = connection.scatter(f"literal-{uuid.uuid4().hex}", box, address)
+        answer = connection.scatter((key_group, next(self._serial)), box, address)
         self._under_way[value] = answer
         answer.add_done_callback(lambda done: self._answered(value, done))
 

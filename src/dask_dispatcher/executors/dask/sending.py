@@ -77,9 +77,19 @@ class Sent(NamedTuple):
 
 
 class _Inputs:
-    """What a parcel takes along, as it is collected."""
+    """What a parcel takes along, as it is collected.
 
-    def __init__(self, pickled: dict[int, bytes]) -> None:
+    Parameters
+    ----------
+    pickled : dict of int to bytes
+    name : str
+        Of the group.
+    address : str
+        Of the worker it goes to.
+    """
+
+    def __init__(self, pickled: dict[int, bytes], name: str, address: str) -> None:
+        self.name, self.address = name, address
         self.atoms: dict[int, Any] = {}
         self.pickled = pickled
         self.dumped: dict[int, tuple[bytes, list[bytearray]]] = {}
@@ -118,19 +128,23 @@ class Sender:
     def send(self, job: Job, batch: Batch, member: Member) -> Sent:
         """Send a batch to a worker."""
         packed, failed = job.packer.pack(batch.numbers)
-        inputs = _Inputs(packed.small)
+        self._sent += 1
+        name = f"{_title(job, batch.numbers)}-{job.state.name}-{self._sent}"
+        inputs = _Inputs(packed.small, name, member.address)
         for need in packed.needs:
-            self._add_input(job, need, inputs, member)
+            self._add_input(job, need, inputs)
         for literal in dict.fromkeys(packed.large):
-            self._add_literal(job, literal, inputs, member)
+            self._add_literal(job, literal, inputs)
         entries, more = _without(job, packed.entries, inputs.missing)
         functions, entries, unpicklable = self._functions(job, packed.functions, entries, inputs)
         failed = [*failed, *more, *unpicklable]
         numbers = [entry[0] for entry in entries]
-        self._sent += 1
-        name = f"{_title(job, numbers)}-{job.state.name}-{self._sent}"
         if not entries:
+            if inputs.awaits is not None:
+                job.reserved.add(name)
             return Sent(name, None, [], set(), failed, {}, inputs.awaits)
+        name = next((v.key_group for v in inputs.scattered if v.key_group in job.reserved), name)
+        job.reserved.discard(name)
         parcel = Parcel(
             name,
             self._connection.client.id,
@@ -178,7 +192,7 @@ class Sender:
                 priority=options.priority if options else 0,
             )
 
-    def _add_input(self, job: Job, need: int, inputs: _Inputs, member: Member) -> None:
+    def _add_input(self, job: Job, need: int, inputs: _Inputs) -> None:
         if job.schedule.state[need] != DONE:  # it has been lost since the batch was made
             inputs.missing[need] = None
             return
@@ -199,11 +213,11 @@ class Sender:
             inputs.depends.add(value.name)
             inputs.is_borrowed |= not value.worker
         elif isinstance(value, Given):
-            self._add_given(value, need, inputs, member)
+            self._add_given(value, need, inputs)
         else:
             inputs.atoms[need] = value
 
-    def _add_given(self, value: Given, need: int, inputs: _Inputs, member: Member) -> None:
+    def _add_given(self, value: Given, need: int, inputs: _Inputs) -> None:
         try:
             dumped = value.dumped()
         except SerializationError as error:
@@ -214,9 +228,9 @@ class Sender:
             return
         if value.scattered is None:
             value.scattered = Scattered(dumped)
-        self._add_scattered(value.scattered, need, inputs, member)
+        self._add_scattered(value.scattered, need, inputs)
 
-    def _add_literal(self, job: Job, literal: int, inputs: _Inputs, member: Member) -> None:
+    def _add_literal(self, job: Job, literal: int, inputs: _Inputs) -> None:
         dumped = job.packer.large[literal]
         if not self._is_large(dumped):
             inputs.carry(literal, dumped)
@@ -224,17 +238,15 @@ class Sender:
         value = job.literals.get(literal)
         if value is None:
             value = job.literals[literal] = Scattered(dumped)
-        self._add_scattered(value, literal, inputs, member)
+        self._add_scattered(value, literal, inputs)
 
     def _is_large(self, dumped: Dumped) -> bool:
         data, buffers = dumped
         return len(data) + sum(buffer.nbytes for buffer in buffers) > self._largest
 
-    def _add_scattered(
-        self, value: Scattered, number: int, inputs: _Inputs, member: Member
-    ) -> None:
+    def _add_scattered(self, value: Scattered, number: int, inputs: _Inputs) -> None:
         try:
-            future = self._scatterer.find(value, member.address)
+            future = self._scatterer.find(value, inputs.address, inputs.name)
         except WorkerLostError as error:
             inputs.missing[number] = error
             return
