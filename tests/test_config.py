@@ -8,13 +8,14 @@ from pathlib import Path
 import dask.config
 import pytest
 
-from dask_dispatcher.config import seconds, setting
+from dask_dispatcher.config import seconds, setting, size
 
 
 def test_defaults():
     assert seconds("worker-timeout") == 30.0
     assert seconds("retry-delay") == 0.1
     assert seconds("timeout") is None
+    assert size("large-argument") == 100_000
     assert setting("executor") == "dask"
     assert setting("scheduler") is None
 
@@ -32,6 +33,19 @@ def test_what_is_no_duration_is_said_so(written):
     with dask.config.set({"dispatcher.timeout": written}):
         with pytest.raises(ValueError, match=r"dispatcher\.timeout is no duration"):
             seconds("timeout")
+
+
+@pytest.mark.parametrize(("written", "value"), [("1 MiB", 1 << 20), (2000, 2000), ("3kB", 3000)])
+def test_sizes_are_written_as_dask_writes_them(written, value):
+    with dask.config.set({"dispatcher.large-argument": written}):
+        assert size("large-argument") == value
+
+
+@pytest.mark.parametrize("written", ["much", "5 parsecs", [1], None])
+def test_what_is_no_size_is_said_so(written):
+    with dask.config.set({"dispatcher.large-argument": written}):
+        with pytest.raises(ValueError, match=r"dispatcher\.large-argument is no size"):
+            size("large-argument")
 
 
 def test_dasks_own_command_knows_them():

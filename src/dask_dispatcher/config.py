@@ -1,7 +1,7 @@
 """The section ``dispatcher`` of Dask's configuration: its defaults, and values in our own types.
 
 Files, environment and ``dask.config.set`` are Dask's business; durations are written as everywhere
-in Dask: ``30s``, ``500ms``, ``2 minutes``, or a number of seconds.
+in Dask: ``30s``, ``500ms``, ``2 minutes``, or a number of seconds; sizes too: ``100kB``, ``1 MiB``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 
 import dask.config
 import yaml
-from dask.utils import parse_timedelta
+from dask.utils import parse_bytes, parse_timedelta
 
-__all__ = ["seconds", "setting"]
+__all__ = ["seconds", "setting", "size"]
 
 _SECTION = "dispatcher"
 
@@ -54,3 +54,23 @@ def seconds(name: str) -> float | None:
         return float(parse_timedelta(value, default="s"))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ValueError(f"{_SECTION}.{name} is no duration: {value!r:.100}") from None
+
+
+def size(name: str) -> int:
+    """Return a setting that is a size, in bytes.
+
+    Raises
+    ------
+    ValueError
+        If it is no size.
+
+    Examples
+    --------
+    >>> size("large-argument")
+    100000
+    """
+    value = setting(name)
+    try:
+        return int(parse_bytes(value))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ValueError(f"{_SECTION}.{name} is no size: {value!r:.100}") from None

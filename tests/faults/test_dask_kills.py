@@ -41,7 +41,7 @@ def test_workers_are_killed_at_random(make_cluster, starts_log, tmp_path):
             run = trial.start([*nodes[-REQUESTED:], held])
             eventually(lambda: killer.kills >= KILLS, BOUND)
             eventually(lambda: time.monotonic() - began > SECONDS, SECONDS + 1)
-            gate.open()
-            run.results(BOUND + 2 * SECONDS)
+        gate.open()
+        run.results(BOUND + 2 * SECONDS)
         print(f"{killer.kills} kills, {len(trial.losses)} nodes lost")  # noqa: T201
         trial.check(run, [*values[-REQUESTED:], None], BOUND)

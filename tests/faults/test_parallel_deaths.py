@@ -16,6 +16,8 @@ from tests.support.gates import meeting
 from tests.support.trials import BOUND, Fails, Stopped
 
 from dask_dispatcher import DependencyError, NodeTimeoutError, WorkerLostError, op
+from dask_dispatcher.executors.parallel import job
+from dask_dispatcher.schedule import Schedule
 
 
 def kill(pid):
@@ -374,3 +376,41 @@ def memory_group(tmp_path):
     finally:
         eventually(lambda: not (group / "cgroup.procs").read_text())
         group.rmdir()
+
+
+def test_workers_die_among_nodes_sent_behind_what_they_wait_for(trial, tmp_path, monkeypatch):
+    """Slices follow each other by a `Trail`, of which nothing may be believed after a death."""
+    followed = []
+    take = Schedule.take
+
+    def watched(schedule, *limit, trail=None, **options):
+        follows = trail is not None and bool(trail.ends)
+        taken = take(schedule, *limit, trail=trail, **options)
+        followed.append(follows and bool(taken))
+        return taken
+
+    monkeypatch.setattr(Schedule, "take", watched)
+    monkeypatch.setattr(job, "_CHEAP", 1.0)  # seconds: calls are tiny, however slow the machine
+    folder = str(tmp_path)
+
+    def step(chain, number):
+        if number % 4_000 == 3_999:
+            try:
+                with open(f"{folder}/{chain}-{number}", "x"):
+                    os.kill(os.getpid(), signal.SIGKILL)
+            except FileExistsError:
+                pass
+        return number + 1
+
+    step = op(step)
+
+    def chain(name, length):
+        node = step(name, 0)
+        for _ in range(length - 1):
+            node = step(name, node)
+        return node
+
+    assert trial.executor.compute(chain("before", 3_000)) == 3_000  # so that their cost is known
+    assert trial.executor.compute([chain(name, 10_000) for name in "abc"]) == [10_000] * 3
+    assert len(list(tmp_path.glob("?-*"))) == 6
+    assert any(followed)

@@ -108,7 +108,8 @@ def random_graph(
 ) -> tuple[list[Any], list[Any]]:
     """Return nodes, and the values that they must have.
 
-    Numbers, and now and then an array; plain calls, coroutines, and calls that take a while.
+    Numbers, and now and then an array; plain calls, coroutines, and calls that take a while. Some take
+    the same large argument.
 
     Parameters
     ----------
@@ -122,6 +123,7 @@ def random_graph(
     """
     nodes: list[Any] = []
     values: list[Any] = []
+    shared = numpy.full(20_000, 7)
 
     def step(name: str, number: int, seconds: float, *inputs: Any) -> Any:
         import time
@@ -151,6 +153,7 @@ def random_graph(
         seconds = chance.choice((0.0, 0.0, 0.0, 0.005))
         if slow and chance.random() < 0.2:
             call, seconds = op(step_slow, label=name), slow
-        nodes.append(call(name, number, seconds, *(nodes[other] for other in chosen)))
-        values.append(total(number, [values[other] for other in chosen]))
+        more = [shared] if number % 20 == 3 else []
+        nodes.append(call(name, number, seconds, *(nodes[other] for other in chosen), *more))
+        values.append(total(number, [*(values[other] for other in chosen), *more]))
     return nodes, values

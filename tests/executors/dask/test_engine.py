@@ -200,8 +200,10 @@ def test_reset_empties_scheduler_and_workers(executor, spy, gate, starts_log):
 def test_a_scheduler_remembers_one_span_however_many_runs(executor, spy):
     """Of tasks without a span it makes one for each burst, and workers measure each by itself."""
     known, measured = spans(spy)
+    larger = op(lambda n, one, two: n + len(one) - len(two))
     for n in range(5):
         assert executor.compute(op(abs)(-n)) == n
+        assert executor.compute(larger(n, numpy.zeros(20_000), numpy.zeros(20_000))) == n
         eventually(lambda: is_empty(spy))
     known_now, measured_now = spans(spy)
     assert known_now[len(known) :] == [("dask-dispatcher",)]

@@ -63,7 +63,7 @@ class Cluster:
             kept.boxes[inside] = box
         else:
             self.data[key] = box
-        future = SimpleNamespace(key=key, status="finished", client=self.client)
+        future = SimpleNamespace(key=key, status="finished", client=self.client, _state=None)
         run.values[number] = Held(run, number if inside is None else inside, future, "w", 10)
         return run.values[number]
 

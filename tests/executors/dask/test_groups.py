@@ -8,7 +8,7 @@ from dask_dispatcher.executors.dask.sending import Sent
 
 
 def group(*numbers):
-    sent = Sent("name", SimpleNamespace(), list(numbers), {"other"}, [])
+    sent = Sent("name", SimpleNamespace(), list(numbers), {"other"}, [], {}, None)
     return Group(SimpleNamespace(), sent, Batch(list(numbers), 0.1), SimpleNamespace(), {})
 
 

@@ -4,6 +4,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from distributed.client import FutureState
 
 from dask_dispatcher import SchedulerLostError
 from dask_dispatcher.arguments import NOT_HERE
@@ -48,7 +49,8 @@ def engine():
 
 
 def hold(engine, holdings, state, *small, size=10):
-    member, future = SimpleNamespace(address="w"), SimpleNamespace(key=("g", 0), status="finished")
+    member = SimpleNamespace(address="w")
+    future = SimpleNamespace(key=("g", 0), status="finished", _state=FutureState("g"))
     group = SimpleNamespace(job=SimpleNamespace(state=state), future=future, member=member)
     state.values[0] = holdings.add(group, 0, size, *small)
     return state.values[0]
@@ -81,6 +83,18 @@ def test_a_value_that_dask_calls_lost_is_lost(engine):
     held.future.status = "lost"
     holdings.lose(set())
     assert held.is_lost
+
+
+@pytest.mark.parametrize(("reason", "is_lost"), [("already forgotten", True), (None, False)])
+def test_a_value_that_dask_has_forgotten_is_lost_but_not_one_that_somebody_cancelled(
+    engine, reason, is_lost
+):
+    holdings, state = Holdings(engine), State(engine, is_over=False)
+    held = hold(engine, holdings, state)
+    held.future.status = "cancelled"
+    held.future._state.cancel(reason=reason)
+    holdings.lose(set())
+    assert held.is_lost == is_lost
 
 
 def test_a_value_that_came_along_is_not_lost(engine):

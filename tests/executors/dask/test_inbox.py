@@ -13,6 +13,8 @@ from dask_dispatcher.executors.dask.batches import Batch
 from dask_dispatcher.executors.dask.boxes import Kept
 from dask_dispatcher.executors.dask.groups import Group
 from dask_dispatcher.executors.dask.inbox import Inbox
+from dask_dispatcher.executors.dask.scattering import Scattered
+from dask_dispatcher.executors.dask.sending import Sent
 from dask_dispatcher.executors.engine import Engine
 from dask_dispatcher.executors.policy import Failure, Policy
 from dask_dispatcher.executors.slices.carrying import dump, dump_failure
@@ -31,7 +33,7 @@ class Desk(Engine):
         self.calls, self.failures = [], {}
         self.holdings = SimpleNamespace(add=lambda group, number, size, *small: (size, *small))
         self.connection = SimpleNamespace(is_alive=True, collect=self._collect)
-        self.reclaimer = SimpleNamespace(free=lambda member: None)
+        self.reclaimer = SimpleNamespace(free=lambda member: None, recall=self._recall)
         self.answer = concurrent.futures.Future()
         step = op(int)
         self.state = RunState(self, compile_plan([step(n) for n in range(count)]), fail_fast=False)
@@ -44,11 +46,14 @@ class Desk(Engine):
         job = {"keeps": False, "note_costs": costs.extend, "note_size": sizes.__setitem__, **job}
         numbers = sorted(self.schedule.take(100))
         future = SimpleNamespace(key="name", status="pending", _state=FutureState("name"))
-        sent = SimpleNamespace(name="name", future=future, numbers=numbers, depends=set())
+        sent = Sent("name", future, numbers, set(), [], {}, None)
         made = SimpleNamespace(state=self.state, schedule=self.schedule, **job)
         self.costs, self.sizes = costs, sizes
         member = SimpleNamespace(address=ADDRESS, changed=lambda: None)
         return Group(made, sent, Batch(numbers, 0.1), member, {})
+
+    def _recall(self, group, reason):
+        self.calls.append(("recall", reason))
 
     def _collect(self, keys):
         self.calls.append(("collect", keys))
@@ -79,6 +84,9 @@ class Desk(Engine):
 
     def drop(self, group):
         self.calls.append(("drop",))
+
+    def take_back(self, names):
+        self.calls.append(("take back", *names))
 
     def lose(self, group, reason):
         self.calls.append(("lose", reason))
@@ -328,3 +336,28 @@ def test_a_task_that_went_with_its_scheduler(reason, is_alive, why):
     desk.end("cancelled")
     assert desk.calls == [("scheduler lost", why)]
     assert desk.failures == {}
+
+
+def test_a_task_that_came_after_the_end_of_what_it_takes_never_began():
+    desk = Desk()
+    desk.group.future._state.cancel(reason="lost dependencies")
+    desk.end("cancelled")
+    assert desk.calls == [("take back", "name")]
+    assert desk.failures == {}
+
+
+def test_a_task_that_dask_forgot_with_what_it_takes_is_asked_after():
+    desk = Desk()
+    desk.group.future._state.cancel(reason="already forgotten")
+    desk.end("cancelled")
+    assert desk.calls == [("recall", "Dask has forgotten it with a value that it takes")]
+    assert desk.failures == {}
+
+
+def test_a_value_of_which_use_is_made_may_be_sent_anew_as_often_as_before():
+    desk = Desk()
+    value = Scattered((b"", []))
+    value.tries = 5
+    desk.group.scattered = {value: None}
+    desk.say(atoms={0: 0, 1: 1, 2: 2})
+    assert value.tries == 0

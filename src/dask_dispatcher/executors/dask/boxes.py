@@ -24,18 +24,18 @@ class Box:
     the box is opened. Large buffers travel out of band, uncopied.
     """
 
-    __slots__ = ("_buffers", "_pickled", "_value")
+    __slots__ = ("_dumped", "_value")
 
     def __init__(self, value: Any) -> None:
         self._value = value
-        self._pickled: bytes | None = None
-        self._buffers: Sequence[Any] = ()
+        # Until it is opened. Of one piece, as a worker's threads open and send boxes side by side.
+        self._dumped: tuple[bytes, Sequence[Any]] | None = None
 
     @classmethod
     def of(cls, pickled: bytes, buffers: Sequence[Any]) -> Box:
         """Return the box of a value that has been pickled already."""
         box = cls(None)
-        box._pickled, box._buffers = pickled, buffers
+        box._dumped = pickled, buffers
         return box
 
     def open(self) -> Any:
@@ -46,15 +46,16 @@ class Box:
         SerializationError
             If it could not be pickled, or cannot be unpickled here.
         """
-        if self._pickled is not None:
+        dumped = self._dumped
+        if dumped is not None:
             try:
-                self._value = pickle.loads(self._pickled, buffers=self._buffers)
+                self._value = pickle.loads(dumped[0], buffers=dumped[1])
             except BaseException as error:
                 raise SerializationError(
                     f"the value cannot be unpickled here: {type(error).__name__}: "
                     f"{safe_text(error, 500)}"
                 ) from error
-            self._pickled, self._buffers = None, ()
+            self._dumped = None
         if isinstance(self._value, _Unpicklable):
             raise SerializationError(self._value.text)
         return self._value
@@ -62,9 +63,10 @@ class Box:
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         # Dask's scheduler talks to workers in protocol 4, which has no buffers out of band.
         alone = protocol < 5
-        if self._pickled is not None:
+        dumped = self._dumped
+        if dumped is not None:
             kind: Callable[[Any], Any] = bytearray if alone else pickle.PickleBuffer
-            return _rebox, (self._pickled, *map(kind, self._buffers))
+            return _rebox, (dumped[0], *map(kind, dumped[1]))
         buffers: list[pickle.PickleBuffer] = []
         take = None if alone else buffers.append
         try:
@@ -77,15 +79,15 @@ class Box:
     @property
     def travelled(self) -> int:
         """How many bytes were brought here for whoever opens it first."""
-        if self._pickled is None:
-            return 0
-        return len(self._pickled) + sum(memoryview(b).nbytes for b in self._buffers)
+        dumped = self._dumped
+        return 0 if dumped is None else _nbytes(*dumped)
 
     def __sizeof__(self) -> int:
         from dask.sizeof import sizeof  # here, as the client needs no sizes
 
-        if self._pickled is not None:
-            return self.travelled
+        dumped = self._dumped
+        if dumped is not None:
+            return _nbytes(*dumped)
         return int(sizeof(self._value)) + 100
 
     def __repr__(self) -> str:
@@ -95,6 +97,10 @@ class Box:
 class _Unpicklable:
     def __init__(self, text: str) -> None:
         self.text = text
+
+
+def _nbytes(pickled: bytes, buffers: Sequence[Any]) -> int:
+    return len(pickled) + sum(memoryview(buffer).nbytes for buffer in buffers)
 
 
 def _rebox(pickled: bytes, *buffers: Any) -> Box:

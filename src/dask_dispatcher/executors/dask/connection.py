@@ -25,6 +25,7 @@ from dask.base import annotate
 from ...errors import ExecutorError, SchedulerLostError
 from .addresses import parse_address
 from .embedded import EmbeddedCluster
+from .failing import was_forgotten
 from .probing import check_scheduler
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ log = logging.getLogger("dask_dispatcher")
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 4.5  # seconds; connection errors are promised within 5
+_REACH = 2.0  # seconds for a worker to answer us
 _DEFAULT = "127.0.0.1:8786"
 
 
@@ -70,6 +72,7 @@ class Connection:
         self._embedded: EmbeddedCluster | None = None
         self._owns_client = True
         self._renewing = threading.Lock()  # guards client while it is renewed
+        self._reachable: dict[str, bool] = {}  # by a worker's address: whether it answers us
         self._pid = os.getpid()
         self._reopen: Callable[[], distributed.Client] = lambda: self._open(address)
         if address is None or address == "":
@@ -133,8 +136,9 @@ class Connection:
         return address_of(self.client)
 
     def has_lost(self, future: distributed.Future[Any]) -> bool:
-        """Return whether a task is of a scheduler that was lost, or was cancelled."""
-        return future.client is not self.client or future.status == "cancelled"
+        """Return whether a task is of a scheduler that was lost, or somebody cancelled it."""
+        was_cancelled = future.status == "cancelled" and not was_forgotten(future)
+        return future.client is not self.client or was_cancelled
 
     def check_process(self) -> None:
         """Raise ExecutorError in a process that was forked from the one that connected."""
@@ -207,6 +211,33 @@ class Connection:
 
         loop: Any = self.client.loop
         loop.add_callback(watch)
+
+    def scatter(
+        self, key: tuple[str, int], value: Any, address: str
+    ) -> concurrent.futures.Future[distributed.Future[Any]]:
+        """Bring a value to a worker, past the scheduler if the worker can be reached from here."""
+        client = self.client
+
+        async def bring() -> distributed.Future[Any]:
+            direct = await self._reaches(client, address)
+            answer = client.scatter(
+                {key: value}, workers=[address], direct=direct, asynchronous=True
+            )
+            found: dict[Any, distributed.Future[Any]] = await answer
+            return found[key]
+
+        return self.begin(bring())
+
+    async def _reaches(self, client: distributed.Client, address: str) -> bool:
+        """Return whether a worker answers us; asked once."""
+        if address not in self._reachable:
+            try:
+                await asyncio.wait_for(client.rpc(address).identity(), _REACH)
+            except (OSError, asyncio.TimeoutError):
+                self._reachable[address] = False
+            else:
+                self._reachable[address] = True
+        return self._reachable[address]
 
     def identity(self) -> concurrent.futures.Future[dict[str, Any]]:
         """Ask the scheduler about itself and all its workers."""

@@ -43,6 +43,7 @@ from .job import Job
 from .listening import unlisten
 from .members import Member
 from .reclaiming import Reclaimer
+from .scattering import Scatterer
 from .values import Held
 from .watching import Watch
 
@@ -76,6 +77,7 @@ class DaskEngine(Drive):
         self.watch = Watch(self, worker_timeout)
         self.holdings = Holdings(self)
         self.reclaimer = Reclaimer(self)
+        self.scatterer = Scatterer(self)
         self.keeping: weakref.WeakSet[RunState] = weakref.WeakSet()
         """Runs all of whose values are to stay on workers: those of a `Client`."""
         self._feeder = Feeder(self)
@@ -94,6 +96,9 @@ class DaskEngine(Drive):
             future.release()
         self._tasks.clear()
         self._spent.clear()
+        self.scatterer.close()
+        for job in self.jobs:
+            job.release()
         unlisten(self.connection.client, self)
         self._clerk.close()
         self.connection.close()
@@ -131,6 +136,7 @@ class DaskEngine(Drive):
         self._over.add(state)
         for job in [job for job in self.jobs if job.state is state]:
             self.jobs.remove(job)
+            job.release()
         if not self.jobs:
             self.watch.rest()
 
@@ -251,6 +257,7 @@ class DaskEngine(Drive):
         for member in members:
             log.info("worker %s is gone", member.address)
             self._clerk.worker_gone(member.address, is_idle=not member.groups)
+            self.scatterer.worker_gone(member.address)
             for group in list(member.groups.values()):
                 self.lose(group, f"{member.address} is gone")
         self.holdings.lose(names)

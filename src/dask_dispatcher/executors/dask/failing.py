@@ -16,7 +16,7 @@ from ..policy import Failure
 if TYPE_CHECKING:
     import distributed
 
-__all__ = ["read_failure", "why_scheduler_lost"]
+__all__ = ["never_arrived", "read_failure", "was_forgotten", "why_scheduler_lost"]
 
 _WITH_ITS_SCHEDULER = {
     "scheduler-connection-lost": "the connection broke",
@@ -46,6 +46,22 @@ def read_failure(label: str, error: BaseException | None) -> Failure:
 
 def why_scheduler_lost(future: distributed.Future[Any]) -> str:
     """Return why a task's scheduler has forgotten all there was; empty if that is not known of it."""
+    return _WITH_ITS_SCHEDULER.get(_reason(future), "")
+
+
+def never_arrived(future: distributed.Future[Any]) -> bool:
+    """Return whether a cancelled task was refused, as a value that it takes was gone by then."""
+    return _reason(future) == "lost dependencies"
+
+
+def was_forgotten(future: distributed.Future[Any]) -> bool:
+    """Return whether a task was cancelled as the scheduler forgot it with a value that it takes.
+
+    Or took: a result whose inputs are forgotten is forgotten when its last worker is gone.
+    """
+    return _reason(future) == "already forgotten"
+
+
+def _reason(future: distributed.Future[Any]) -> str:
     # Dask tells the reason nowhere else; by now it may be connected again.
-    reason = getattr(getattr(future._state, "exception", None), "reason", "")
-    return _WITH_ITS_SCHEDULER.get(reason, "")
+    return getattr(getattr(future._state, "exception", None), "reason", "") or ""

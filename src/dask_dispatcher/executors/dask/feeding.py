@@ -29,7 +29,7 @@ class Feeder:
 
     def __init__(self, engine: DaskEngine) -> None:
         self._engine = engine
-        self._sender = Sender(engine.connection)
+        self._sender = Sender(engine.connection, engine.scatterer)
         self._wakes_at = 0.0
 
     def feed(self) -> None:
@@ -116,7 +116,11 @@ class Feeder:
             engine.scheduler_lost(f"{type(error).__name__}: {error}")
             return False
         kept = {*sent.numbers, *(number for number, _ in sent.failed)}
-        job.schedule.put_back([number for number in batch.numbers if number not in kept])
+        left = [number for number in batch.numbers if number not in kept]
+        if sent.awaits is None:
+            job.schedule.put_back(left)
+        else:
+            engine.scatterer.hold(sent.awaits, job, left)
         if sent.future is not None:
             engine.add(Group(job, sent, batch, member, inputs))
             job.note_sent(sent.numbers, member.address)

@@ -156,7 +156,7 @@ class _Fetch:
             cause = value.future.exception(timeout=10)
             text = f"the value of {shown(node.label)} is gone, as its task on Dask failed: {cause}"
             raise ExecutorError(text, node=node, label=node.label) from cause
-        if value.future.status == "cancelled" and not value.is_lost:
+        if value.future.status == "cancelled" and not (value.is_lost or value.is_gone):
             raise SchedulerLostError(
                 f"the value of {shown(node.label)} is gone: its scheduler was lost, or "
                 "somebody cancelled it there",

@@ -38,6 +38,8 @@ class Group:
         Those of which it has been told that they began.
     depends : set of str
         The names of the groups whose results it takes.
+    scattered : dict of Scattered to distributed.Future
+        The large values of the program's that it takes.
     since : float
         When it was sent, by the monotonic clock.
     has_begun : bool
@@ -66,6 +68,7 @@ class Group:
         self.numbers = sent.numbers
         self.pending = set(sent.numbers)
         self.depends = sent.depends
+        self.scattered = sent.scattered
         self.since = time.monotonic()
         self.started: set[int] = set()
         self.has_begun = False

@@ -60,8 +60,7 @@ class Holdings:
 
     def lose(self, names: set[str]) -> None:
         """Note that the results of groups are gone, and of others that Dask has told of."""
-        gone = [held for held in self._held if held.name in names or held.future.status == "lost"]
-        for held in gone:
+        for held in [held for held in self._held if held.name in names or held.is_gone]:
             if not held.is_lost and not held.is_small:
                 self._lose(held)
 

@@ -11,7 +11,7 @@ from ...errors import WorkerLostError, shown
 from ..batches import Finished
 from ..policy import Failure
 from ..slices.carrying import load_failure
-from .failing import read_failure, why_scheduler_lost
+from .failing import never_arrived, read_failure, was_forgotten, why_scheduler_lost
 from .values import Pickled
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Inbox:
     def reported(self, group: Group, message: dict[str, Any]) -> None:
         """Take a message of the `Runner`'s."""
         group.has_begun = True
+        for value in group.scattered:
+            value.tries = 0
         group.is_waiting |= message["waits"]
         report = message["report"]
         if report is None:
@@ -154,10 +156,16 @@ class Inbox:
             self._engine.failed(group.job.state, number, read_failure(shown(node.label), error))
 
     def _cancelled(self, group: Group) -> None:
-        """Deal with a task that somebody else cancelled, or that went with the scheduler."""
+        """Deal with a task that went with the scheduler or what it takes, or that somebody cancelled."""
         why = why_scheduler_lost(group.future)
         if why or not self._engine.connection.is_alive:
             self._engine.scheduler_lost(why or "the connection broke")
+            return
+        if never_arrived(group.future):
+            self._engine.take_back([group.name])
+            return
+        if was_forgotten(group.future):
+            self._engine.reclaimer.recall(group, "Dask has forgotten it with a value that it takes")
             return
         self._engine.drop(group)
         for number in group.left():

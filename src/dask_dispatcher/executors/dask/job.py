@@ -27,13 +27,12 @@ from .estimates import CHEAPEST, USUAL, Estimates
 from .placing import is_bound
 from .taking import PROBE, Taker
 from .trees import Trees
-from .values import Held
+from .values import Given, Held
 
 if TYPE_CHECKING:
-    import distributed
-
     from ..slices.costs import Costs
     from ..state import RunState
+    from .scattering import Scattered
 
 __all__ = ["Job"]
 
@@ -67,7 +66,9 @@ class Job:
         self.packer = Packer(plan)
         self.keeps = keeps
         self.is_again = is_again
-        self.literals: dict[int, distributed.Future[Any]] = {}
+        self.literals: dict[int, Scattered] = {}
+        self.reserved: set[str] = set()
+        """Names for groups that are to take what was scattered for them."""
         self.heavy: deque[int] = deque()
         self.careful: deque[int] = deque()
         self.alone: deque[int] = deque()
@@ -298,6 +299,14 @@ class Job:
         """Return the given nodes for which a value stands in."""
         values = self.state.values
         return [number for number in self.state.plan.given if values[number] is held]
+
+    def release(self) -> None:
+        """Let the workers forget what was scattered for it."""
+        self.literals.clear()
+        values = self.state.values  # none any more, if it was forgotten
+        for value in [values[number] for number in self.state.plan.given if values]:
+            if type(value) is Given:
+                value.scattered = None
 
     # Functions
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .running import revoke
 
 if TYPE_CHECKING:
     from .engine import DaskEngine
+    from .groups import Group
     from .members import Member
 
 __all__ = ["Reclaimer"]
@@ -64,20 +66,33 @@ class Reclaimer:
             if late:
                 self._revoke(member, late, is_shut=True)
 
+    def recall(self, group: Group, reason: str) -> None:
+        """Take a group back that Dask has cancelled; if it had begun, its nodes count as lost."""
+
+        def heard(revoked: list[str]) -> None:
+            self._engine.take_back(revoked)
+            self._engine.lose(group, reason)  # if it was not taken back
+
+        self._ask(group.member, [group.name], heard)
+
     def _revoke(self, member: Member, names: list[str], *, is_shut: bool = False) -> None:
-        engine = self._engine
-        if not engine.connection.is_alive:
+        if not self._engine.connection.is_alive:
             return
         member.is_asked = True
-
-        def come(done: concurrent.futures.Future[Any]) -> None:
-            is_heard = not done.cancelled() and done.exception() is None
-            engine.post(lambda: heard(done.result() if is_heard else []))
 
         def heard(revoked: list[str]) -> None:
             member.is_asked = False
             if revoked and is_shut:
                 member.shut()
-            engine.take_back(revoked)
+            self._engine.take_back(revoked)
 
-        engine.connection.ask_worker(member.address, revoke, names).add_done_callback(come)
+        self._ask(member, names, heard)
+
+    def _ask(self, member: Member, names: list[str], heard: Callable[[list[str]], None]) -> None:
+        """Keep groups from beginning; let it be heard, with the lock held, which had not begun."""
+
+        def come(done: concurrent.futures.Future[list[str]]) -> None:
+            is_heard = not done.cancelled() and done.exception() is None
+            self._engine.post(lambda: heard(done.result() if is_heard else []))
+
+        self._engine.connection.ask_worker(member.address, revoke, names).add_done_callback(come)

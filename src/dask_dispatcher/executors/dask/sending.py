@@ -5,30 +5,30 @@ What a group becomes::
     client.submit(apply, Task(loads, <bytes of a Parcel>), <futures of large inputs>, workers=[one])
 
 ``apply`` and ``loads`` are names that every scheduler knows, so it needs nothing of ours or the
-user's. Small inputs ride along in the bytes, and so do small literals. Large literals, and functions
-with much in their closures, are sent once, as Dask tasks of their own.
+user's. Small inputs ride along in the bytes, and so do small literals; large ones are scattered once
+(`Scatterer`), and nodes that take one are sent when it is there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import pickle
-import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dask.config
 from dask._task_spec import Task
 from dask.utils import apply as dask_apply
 
+from ...config import size
 from ...deferred.links import home
-from ...errors import SerializationError, shown
+from ...errors import SerializationError, WorkerLostError, shown
 from ...ops import Op
 from ...schedule import DONE
 from ..slices.carrying import ATOMS, Dumped
 from ..slices.packing import BUILT_IN
-from .boxes import Box
 from .parcels import Parcel
 from .running import BUDGET
+from .scattering import Scattered
 from .values import Given, Held, Pickled
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .job import Job
     from .members import Member
+    from .scattering import Scatterer
 
 __all__ = ["Sender", "Sent"]
 
 _PATIENCE = 2.0  # times what a group is expected to take, until it gives back what has not begun
-_CARRIED = 100_000  # bytes; what is larger gets a Dask task of its own, sent once
 
 
 class Sent(NamedTuple):
@@ -61,6 +61,10 @@ class Sent(NamedTuple):
         The names of the groups whose results are needed.
     failed : list of (int, Exception)
         The nodes that cannot travel.
+    scattered : dict of Scattered to distributed.Future
+        The large values of the program's that are needed.
+    awaits : Scattered or None
+        One that is still on its way; whoever is neither sent nor failed has to wait for it.
     """
 
     name: str
@@ -68,12 +72,24 @@ class Sent(NamedTuple):
     numbers: list[int]
     depends: set[str]
     failed: list[tuple[int, Exception]]
+    scattered: dict[Scattered, distributed.Future[Any]]
+    awaits: Scattered | None
 
 
 class _Inputs:
-    """What a parcel takes along, as it is collected."""
+    """What a parcel takes along, as it is collected.
 
-    def __init__(self, pickled: dict[int, bytes]) -> None:
+    Parameters
+    ----------
+    pickled : dict of int to bytes
+    name : str
+        Of the group.
+    address : str
+        Of the worker it goes to.
+    """
+
+    def __init__(self, pickled: dict[int, bytes], name: str, address: str) -> None:
+        self.name, self.address = name, address
         self.atoms: dict[int, Any] = {}
         self.pickled = pickled
         self.dumped: dict[int, tuple[bytes, list[bytearray]]] = {}
@@ -81,15 +97,13 @@ class _Inputs:
         self.futures: dict[Any, int] = {}  # by future: its position
         self.depends: set[str] = set()
         self.is_borrowed = False  # whether Dask alone knows where some of it is, or will be
+        self.scattered: dict[Scattered, distributed.Future[Any]] = {}
         self.missing: dict[int, Exception | None] = {}
+        self.awaits: Scattered | None = None
 
-    def carry(self, number: int, dumped: Dumped) -> bool:
-        """Take a value along if it is not too large; return whether it is not."""
+    def carry(self, number: int, dumped: Dumped) -> None:
         data, buffers = dumped
-        if len(data) + sum(buffer.nbytes for buffer in buffers) > _CARRIED:
-            return False
         self.dumped[number] = data, [bytearray(buffer) for buffer in buffers]
-        return True
 
     def add_part(self, number: int, future: distributed.Future[Any], inside: int = -1) -> None:
         position = self.futures.setdefault(future, len(self.futures))
@@ -102,30 +116,35 @@ class Sender:
     Parameters
     ----------
     connection : Connection
+    scatterer : Scatterer
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, scatterer: Scatterer) -> None:
         self._connection = connection
+        self._scatterer = scatterer
+        self._largest = size("large-argument")  # bytes of what rides along
         self._sent = 0
 
     def send(self, job: Job, batch: Batch, member: Member) -> Sent:
         """Send a batch to a worker."""
         packed, failed = job.packer.pack(batch.numbers)
-        inputs = _Inputs(packed.small)
+        self._sent += 1
+        name = f"{_title(job, batch.numbers)}-{job.state.name}-{self._sent}"
+        inputs = _Inputs(packed.small, name, member.address)
         for need in packed.needs:
             self._add_input(job, need, inputs)
         for literal in dict.fromkeys(packed.large):
-            dumped = job.packer.large[literal]
-            if not inputs.carry(literal, dumped):
-                inputs.add_part(literal, self._literal(job, literal))
+            self._add_literal(job, literal, inputs)
         entries, more = _without(job, packed.entries, inputs.missing)
         functions, entries, unpicklable = self._functions(job, packed.functions, entries, inputs)
         failed = [*failed, *more, *unpicklable]
         numbers = [entry[0] for entry in entries]
-        self._sent += 1
-        name = f"{_title(job, numbers)}-{job.state.name}-{self._sent}"
         if not entries:
-            return Sent(name, None, [], set(), failed)
+            if inputs.awaits is not None:
+                job.reserved.add(name)
+            return Sent(name, None, [], set(), failed, {}, inputs.awaits)
+        name = next((v.key_group for v in inputs.scattered if v.key_group in job.reserved), name)
+        job.reserved.discard(name)
         parcel = Parcel(
             name,
             self._connection.client.id,
@@ -147,7 +166,7 @@ class Sender:
         )
         place = None if inputs.is_borrowed else member.address
         future = self._submit(name, parcel, list(inputs.futures), batch, place)
-        return Sent(name, future, numbers, inputs.depends, failed)
+        return Sent(name, future, numbers, inputs.depends, failed, inputs.scattered, inputs.awaits)
 
     def _submit(
         self,
@@ -204,25 +223,39 @@ class Sender:
         except SerializationError as error:
             inputs.missing[need] = error
             return
-        if inputs.carry(need, dumped):
+        if not self._is_large(dumped):
+            inputs.carry(need, dumped)
             return
-        if value.future is None or self._connection.has_lost(value.future):
-            value.future = self._ship(dumped)
-        inputs.add_part(need, value.future)
+        if value.scattered is None:
+            value.scattered = Scattered(dumped)
+        self._add_scattered(value.scattered, need, inputs)
 
-    def _literal(self, job: Job, literal: int) -> distributed.Future[Any]:
-        future = job.literals.get(literal)
-        if future is None or self._connection.has_lost(future):
-            future = job.literals[literal] = self._ship(job.packer.large[literal])
-        return future
+    def _add_literal(self, job: Job, literal: int, inputs: _Inputs) -> None:
+        dumped = job.packer.large[literal]
+        if not self._is_large(dumped):
+            inputs.carry(literal, dumped)
+            return
+        value = job.literals.get(literal)
+        if value is None:
+            value = job.literals[literal] = Scattered(dumped)
+        self._add_scattered(value, literal, inputs)
 
-    def _ship(self, dumped: Dumped) -> distributed.Future[Any]:
-        """Make a Dask task of bytes, whose result is a `Box`."""
-        data = pickle.dumps(Box.of(*dumped), protocol=5)
-        with _however_large(data):
-            return self._connection.submit(
-                pickle.loads, data, key=(f"literal-{uuid.uuid4().hex}", 0)
-            )
+    def _is_large(self, dumped: Dumped) -> bool:
+        data, buffers = dumped
+        return len(data) + sum(buffer.nbytes for buffer in buffers) > self._largest
+
+    def _add_scattered(self, value: Scattered, number: int, inputs: _Inputs) -> None:
+        try:
+            future = self._scatterer.find(value, inputs.address, inputs.name)
+        except WorkerLostError as error:
+            inputs.missing[number] = error
+            return
+        if future is None:
+            inputs.missing[number] = None
+            inputs.awaits = value
+        else:
+            inputs.scattered[value] = future
+            inputs.add_part(number, future)
 
     def _functions(
         self, job: Job, targets: set[int], entries: list[Entry], inputs: _Inputs
@@ -272,8 +305,9 @@ def _without(
     needs = job.state.plan.needs
     kept, failed, gone = [], [], set(missing)
     for entry in entries:
-        number = entry[0]
-        absent = [need for need in needs[number] if need in gone]
+        number, _, args, where, _ = entry
+        taken = (*needs[number], *(args[place] for place in where if place >= 0))
+        absent = [need for need in taken if need in gone]
         if not absent:
             kept.append(entry)
             continue

@@ -10,27 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 from ..slices import values as slices
 from ..slices.values import NOTHING, Pickled
+from .failing import was_forgotten
 
 if TYPE_CHECKING:
     import distributed
 
     from ..state import RunState
     from .boxes import Box
+    from .scattering import Scattered
 
 __all__ = ["Given", "Held", "Pickled"]
 
 
 class Given(slices.Given):
-    """A value of the program's; the task that brings it to workers, if it is large.
+    """A value of the program's.
 
     Attributes
     ----------
-    future : distributed.Future or None
+    scattered : Scattered or None
+        The same on the workers, if it is large.
     """
 
     def __init__(self, value: Any) -> None:
         super().__init__(value)
-        self.future: distributed.Future[Any] | None = None
+        self.scattered: Scattered | None = None
 
 
 class Held:
@@ -87,6 +90,11 @@ class Held:
         """The name of the group."""
         key: Any = self.future.key
         return str(key[0] if isinstance(key, tuple) else key)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether Dask says that it went with a worker."""
+        return self.future.status == "lost" or was_forgotten(self.future)
 
     @property
     def is_small(self) -> bool:
