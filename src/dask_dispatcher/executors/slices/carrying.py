@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from ...errors import RemoteError, SerializationError, portable, safe_text
 from ...pickling import Pickler, dumps
+from ...shared import Shared
 from ..policy import Failure
 
 __all__ = [
@@ -68,23 +69,23 @@ def dump(value: Any, what: str) -> Dumped:
 def dump_result(value: Any) -> tuple[Dumped, bool]:
     """Pickle the value of a node, and say whether it must live for as long as its copies are used.
 
-    It must if anything in it has a finalizer, which may take away what its copies work with, as the
-    ``__del__`` of a temporary folder does.
+    It must if anything in it is `Shared`, or has a finalizer, which may take away what its copies
+    work with, as the ``__del__`` of a temporary folder does.
 
     Raises
     ------
     SerializationError
     """
     dumped, pickler = _dump(value, "the result", _ResultPickler)
-    return dumped, pickler.has_finalizer
+    return dumped, pickler.must_live
 
 
 class _ResultPickler(Pickler):
-    has_finalizer = False
+    must_live = False
 
     def reducer_override(self, obj: Any) -> Any:
-        if hasattr(type(obj), "__del__"):
-            self.has_finalizer = True
+        if type(obj) is Shared or hasattr(type(obj), "__del__"):
+            self.must_live = True
         return super().reducer_override(obj)
 
 
