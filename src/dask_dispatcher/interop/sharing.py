@@ -15,6 +15,7 @@ from typing import Any
 
 from dask.utils import key_split
 
+from ..callee import Kindred
 from ..ops import Op
 from ..shared import Shared
 from .graphs import Translation
@@ -42,16 +43,13 @@ class SharedTranslation(Translation):
         return self._kinds.setdefault(kind, EvaluateShared(kind))
 
 
-class EvaluateShared:
+class EvaluateShared(Kindred):
     """Calls Dask tasks of one kind, as `Evaluate` does, where they and their values are `Shared`.
 
     Parameters
     ----------
     kind : str
     """
-
-    def __init__(self, kind: str) -> None:
-        self.__name__ = kind
 
     def __call__(self, shared: Shared, *values: Any) -> Any:
         return _to_share(_evaluated(shared, values))
