@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from ...errors import RemoteError, SerializationError, portable, safe_text
-from ...pickling import Pickler, dumps
+from ...pickling import Pickler, dumps, is_plain_array
 from ...shared import Shared
 from ..policy import Failure
 
@@ -76,6 +76,10 @@ def dump_result(value: Any) -> tuple[Dumped, bool]:
     ------
     SerializationError
     """
+    if is_plain_array(value):
+        buffers: list[pickle.PickleBuffer] = []
+        pickled = pickle.dumps(value, protocol=5, buffer_callback=_keeper(buffers))
+        return (pickled, [buffer.raw() for buffer in buffers]), False
     dumped, pickler = _dump(value, "the result", _ResultPickler)
     return dumped, pickler.must_live
 
@@ -94,6 +98,20 @@ P = TypeVar("P", bound=Pickler)
 
 def _dump(value: Any, what: str, kind: type[P]) -> tuple[Dumped, P]:
     buffers: list[pickle.PickleBuffer] = []
+    try:
+        with io.BytesIO() as file:
+            pickler = kind(file, protocol=5, buffer_callback=_keeper(buffers))
+            pickler.dump(value)
+            return (file.getvalue(), [buffer.raw() for buffer in buffers]), pickler
+    except BaseException as error:
+        raise SerializationError(
+            f"{what}, a {type(value).__name__}, cannot be pickled: {type(error).__name__}: "
+            f"{safe_text(error, 500)}"
+        ) from error
+
+
+def _keeper(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffer], bool]:
+    """Return a pickler's callback that puts large buffers aside."""
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
         with buffer.raw() as view:
@@ -102,16 +120,7 @@ def _dump(value: Any, what: str, kind: type[P]) -> tuple[Dumped, P]:
             buffers.append(buffer)
         return is_small
 
-    try:
-        with io.BytesIO() as file:
-            pickler = kind(file, protocol=5, buffer_callback=keep)
-            pickler.dump(value)
-            return (file.getvalue(), [buffer.raw() for buffer in buffers]), pickler
-    except BaseException as error:
-        raise SerializationError(
-            f"{what}, a {type(value).__name__}, cannot be pickled: {type(error).__name__}: "
-            f"{safe_text(error, 500)}"
-        ) from error
+    return keep
 
 
 def load(pickled: Any, buffers: Any = ()) -> Any:
