@@ -63,7 +63,6 @@ _IN_OTHER_PROCESSES = {
     r"::test_files_per_partition$": _WARNING,
     r"::test_array_cumreduction_axis\[blelloch-None-.*cumprod\]": _WARNING,
     r"::test_average_raises$": _WARNING,
-    r"::test_nanquantile_all_nan$": _WARNING,
     r"::test_full_detects_da_dtype$": _WARNING,
     r"::test_process_initializer\[": "sets a variable of the test's process for its tasks",
 }
