@@ -30,7 +30,8 @@ Each test of Dask's wheel runs twice: with Dask's synchronous scheduler, and wit
 under whatever name of a scheduler the test asks for. What passes with the one has to pass with the
 other. Tests that Dask marks as slow, or as in need of the network or a GPU, are left out.
 `DaskExecutor` runs on workers that are threads of the tests' process, where they find what a test has
-defined and set, and are given what a graph holds by reference.
+defined and set; a graph and its values go to them by reference. Where the number of tests run is bold, the
+run was stopped, and goes on from there (`--keep`).
 """
 
 

@@ -16,7 +16,7 @@ import dask_dispatcher
 # From the ground up. A module imports from its own layer and those above it in this list; a name
 # stands for a module, or for a package and all in it.
 LAYERS = (
-    ("errors", "results", "events", "drawing", "cards", "pickling"),
+    ("errors", "results", "events", "drawing", "cards", "pickling", "shared"),
     (
         "nesting",
         "options",

@@ -6,7 +6,7 @@ import traceback
 import numpy
 import pytest
 
-from dask_dispatcher.pickling import dumps
+from dask_dispatcher.pickling import dumps, is_plain_array
 
 
 def test_functions_keep_their_file_and_those_inside_them_theirs():
@@ -69,3 +69,29 @@ def test_one_that_may_be_written_to_travels_whole():
 def test_arrays_with_nothing_to_repeat(shape):
     array = numpy.broadcast_to(numpy.float64(7), shape)
     assert numpy.array_equal(pickle.loads(dumps(array)), array)
+
+
+class Celsius(numpy.float64):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("value", "is_plain"),
+    [
+        (numpy.ones((2, 3)), True),
+        (numpy.ones((4, 4))[::2], True),
+        (numpy.float32(1), True),
+        (numpy.datetime64("2020-01-01"), True),
+        (numpy.array([len]), False),
+        (numpy.zeros(3, "i4,f8"), False),
+        (numpy.zeros(3, numpy.dtype("i4", metadata={"unit": len})), False),
+        (numpy.broadcast_to(numpy.ones(1), (3, 3)), False),
+        (numpy.ma.array([1]), False),
+        (Celsius(20), False),
+        ([1], False),
+    ],
+)
+def test_plain_arrays_are_pickled_as_they_are_by_pickle(value, is_plain):
+    assert is_plain_array(value) is is_plain
+    if is_plain:
+        assert dumps(value) == pickle.dumps(value, protocol=5)

@@ -36,20 +36,17 @@ PARTS = {
 }
 NEEDED = {"array": ("numpy",), "dataframe": ("pandas", "pyarrow")}
 
-_IDENTITY = "takes what a task returns to be the very same object; on a cluster it is a copy"
-_ON_A_CLUSTER = {
-    r"::test_traverse_false$": _IDENTITY,
-    r"::test_store_delayed_target$": _IDENTITY,
-    r"::test_bag_with_single_callable$": _IDENTITY,
-    r"::test_repartition_partition_size_complex_dtypes$": _IDENTITY,
-    r"::test_register_extension_type$": "its dtypes are equal only with the very same decimal context",
-}
+_IDENTITY = "takes what a task returns to be the very same object; another process sends a copy"
 _TARGET = "stores into an object of the test's process; what travels there is a copy"
 _LOCK = "a lock of threads cannot travel; Dask's own SerializableLock can"
 _CLOSURE = "watches what its tasks change in a closure or an object; they change a copy"
 _WARNING = "a task's warning stays in the process it came up in"
 _IN_OTHER_PROCESSES = {
-    **_ON_A_CLUSTER,
+    r"::test_traverse_false$": _IDENTITY,
+    r"::test_store_delayed_target$": _IDENTITY,
+    r"::test_bag_with_single_callable$": _IDENTITY,
+    r"::test_repartition_partition_size_complex_dtypes$": _IDENTITY,
+    r"::test_register_extension_type$": "its dtypes are equal only with the very same decimal context",
     r"test_graph_manipulation.py::test_(checkpoint|wait_on|bind)": _CLOSURE,
     r"test_ufunc.py::test_frompyfunc$": "the `outer` of a ufunc cannot be pickled",
     r"::test_store(_regions|_compute_false)?$": _TARGET,
@@ -71,7 +68,7 @@ _IN_OTHER_PROCESSES = {
 }
 EXCLUDED: Mapping[str, Mapping[str, str]] = {
     "async": {},
-    "dask": _ON_A_CLUSTER,
+    "dask": {},
     "parallel": _IN_OTHER_PROCESSES,
 }
 """By executor: patterns of tests that need not pass under it, and why."""

@@ -21,9 +21,23 @@ import cloudpickle
 from .nesting import PLACEHOLDERS, Nested, enclose
 from .options import Options
 
-__all__ = ["Callee"]
+__all__ = ["Callee", "Kindred"]
 
 _signatures: weakref.WeakKeyDictionary[Any, inspect.Signature | None] = weakref.WeakKeyDictionary()
+
+
+class Kindred:
+    """A callable made for one graph, of a kind that other graphs have too.
+
+    Engines expect of it what calls of its kind have cost.
+
+    Parameters
+    ----------
+    kind : str
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.__name__ = kind
 
 
 class Callee:

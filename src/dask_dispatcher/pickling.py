@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import cloudpickle
 
-__all__ = ["Pickler", "dumps"]
+__all__ = ["Pickler", "dumps", "is_plain_array"]
 
 _TABLE = cloudpickle.Pickler.dispatch_table
 _CLOUDPICKLES = _TABLE.maps[0]  # the others are copyreg's
@@ -60,6 +60,21 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         # As one dict: every object of a type that is not there would cost two misses of a ChainMap.
         self.dispatch_table = {**copyreg.dispatch_table, **_CLOUDPICKLES, **_OWN}
         super().__init__(file, **options)
+
+
+def is_plain_array(value: Any) -> bool:
+    """Return whether a value is a numpy array or scalar that is nothing to cloudpickle.
+
+    `pickle` takes half as long, and does the same.
+    """
+    numpy, kind = sys.modules.get("numpy"), type(value)
+    if kind is getattr(numpy, "ndarray", None):
+        if not value.flags.writeable and 0 in value.strides:
+            return False  # it may repeat itself
+    elif not issubclass(kind, getattr(numpy, "generic", ())) or value.dtype.type is not kind:
+        return False
+    dtype = value.dtype
+    return dtype.fields is None and dtype.metadata is None and not dtype.hasobject
 
 
 def dumps(value: Any, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:

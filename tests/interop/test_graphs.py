@@ -10,7 +10,7 @@ from dask.task_spec import DataNode as Literal
 
 from dask_dispatcher import AsyncExecutor, DataNode, DispatchGraph, Op
 from dask_dispatcher.interop.graphs import Translation
-from dask_dispatcher.interop.sharing import SharedTranslation
+from dask_dispatcher.interop.sharing import SharedTranslation, unshared
 from dask_dispatcher.interop.templates import TemplateTranslation
 from dask_dispatcher.options import Options
 
@@ -25,7 +25,7 @@ def nodes_of(*tasks, keys=None, translation=Translation):
 def value_of(*tasks, translation=Translation):
     """Return the value of the last task."""
     with AsyncExecutor() as executor:
-        return executor.compute(nodes_of(*tasks, translation=translation)[tasks[-1].key])
+        return unshared(executor.compute(nodes_of(*tasks, translation=translation)[tasks[-1].key]))
 
 
 X = Literal("x", 5)

@@ -15,7 +15,7 @@ from dask._task_spec import convert_legacy_graph
 from dask.callbacks import Callback
 
 from dask_dispatcher import AsyncExecutor, DaskExecutor, Executor
-from dask_dispatcher.interop.sharing import Shared, SharedTranslation
+from dask_dispatcher.interop.sharing import SharedTranslation
 
 
 class PicklingPool(Executor):
@@ -85,10 +85,11 @@ def test_coroutine_functions():
         assert executor.compute(nodes["z"]) is True
 
 
-def test_a_name_is_of_no_use_once_its_object_is_gone():
-    name = pickle.dumps(Shared([1]))
-    with pytest.raises(LookupError, match="after its run"):
-        pickle.loads(name)
+def test_values_are_handed_on_as_they_are(executor):
+    graph = {"x": (threading.Lock,), "y": (lambda lock: lock, "x"), "z": (id, "x")}
+    x, y, z = executor.get(graph, ["x", "y", "z"])
+    assert x is y
+    assert z == id(x)
 
 
 def test_workers_elsewhere_get_copies(shared_cluster):
@@ -101,23 +102,44 @@ def test_workers_elsewhere_get_copies(shared_cluster):
 
 IN_THIS_PROCESS = """
 import gc, threading, weakref
+import dask
 from distributed import LocalCluster
 from dask_dispatcher import DaskExecutor
 from tests.support import eventually
 
+class Pinned:
+    def __reduce__(self):
+        raise TypeError("it stays where it is")
+
+def check_arguments():
+    lock = threading.Lock()
+    executor.get({"x": (lambda lock: lock.acquire(), lock)}, "x")
+    assert lock.locked()
+    return weakref.ref(lock)
+
+def check_values():
+    workers = list(executor.client.dask.scheduler_info()["workers"])
+    assert len(workers) == 2
+    with dask.annotate(workers=workers[:1]):
+        x = dask.delayed(Pinned)()
+    with dask.annotate(workers=workers[1:]):
+        y = dask.delayed(lambda pinned: [pinned])(x)
+    x, (y,) = dask.compute(x, y, scheduler=executor.get, optimize_graph=False)
+    assert type(x) is Pinned and x is y
+    return weakref.ref(x)
+
 options = {"dashboard_address": "127.0.0.1:0"}
 with (
-    LocalCluster(processes=False, dashboard_address=None, scheduler_kwargs=options) as cluster,
+    LocalCluster(
+        n_workers=2, processes=False, dashboard_address=None, scheduler_kwargs=options
+    ) as cluster,
     DaskExecutor(cluster) as executor,
 ):
     assert executor.shares_memory
-    lock = threading.Lock()
-    is_there = weakref.ref(lock)
-    executor.get({"x": (lambda lock: lock.acquire(), lock)}, "x")
-    assert lock.locked()
-    del lock
-    # The worker's thread may still be on its way out.
-    eventually(lambda: gc.collect() >= 0 and is_there() is None)
+    for check in (check_arguments, check_values):
+        found = check()
+        # The worker's thread may still be on its way out.
+        eventually(lambda: gc.collect() >= 0 and found() is None)
     print("all well")
 """
 

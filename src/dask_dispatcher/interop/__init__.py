@@ -4,7 +4,7 @@
 ``tasks, annotations``  one Dask task as one node, with the options that Dask knows
 ``graphs``              a Dask graph as nodes
 ``templates``           tasks that are alike as one function, for executors that pickle
-``sharing``             what a graph holds, by reference, for workers in this process
+``sharing``             a graph and its values by reference, for workers in this process
 ``chains``              chains of tasks made one, for executors of other processes
 ``callbacks``           Dask's own callbacks, called as our nodes run
 ``getting``             `Executor.get`: what Dask calls a scheduler

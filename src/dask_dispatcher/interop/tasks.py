@@ -25,6 +25,7 @@ from dask.task_spec import Task, TaskRef
 from dask.utils import key_split
 
 from ..call import Call
+from ..callee import Kindred
 from ..nodes import DispatchNode
 
 __all__ = [
@@ -43,16 +44,13 @@ Key = Any
 """Of a Dask task: a str, a number, or a tuple of these."""
 
 
-class Evaluate:
+class Evaluate(Kindred):
     """Calls Dask tasks of one kind with the results that they need.
 
     Parameters
     ----------
     kind : str
     """
-
-    def __init__(self, kind: str) -> None:
-        self.__name__ = kind
 
     def __call__(self, task: Callable[[Any], Any], keys: tuple[Key, ...], *values: Any) -> Any:
         return task(dict(zip(keys, values, strict=True)))

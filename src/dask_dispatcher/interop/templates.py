@@ -28,6 +28,7 @@ from dask.task_spec import Alias, GraphNode, List, Task, TaskRef
 from dask.task_spec import DataNode as Literal
 from dask.utils import key_split
 
+from ..callee import Kindred
 from ..ops import Op
 from .graphs import Translation
 from .tasks import Evaluate, Key, in_order, is_coroutine, is_fused
@@ -53,7 +54,7 @@ _ATOMS = frozenset({int, float, bool, str, type(None)})
 _SHORT = 8  # items of a tuple, beyond which to take it apart costs more than to pickle it
 
 
-class Template:
+class Template(Kindred):
     """A pattern, as a function of its leaves.
 
     Parameters
@@ -72,7 +73,7 @@ class Template:
     """
 
     def __init__(self, kind: str, steps: tuple[Pattern, ...], objects: Mapping[int, Any]) -> None:
-        self.__name__ = kind
+        super().__init__(kind)
         self._steps = steps
         self._objects = {name: objects[name] for step in steps for name in _names(step)}
         self._compiled = [

@@ -173,6 +173,14 @@ def test_what_is_not_known_to_be_quick_is_reported_at_once():
     assert 0 < few_left < choose(make_job(*nodes, costs=costs)).patience
 
 
+def test_what_is_known_need_not_be_reported_at_once_if_something_else_is_not():
+    step = op(work)
+    nodes = [step(i) for i in range(100)]
+    job = make_job(op(len)(nodes), costs=known({nodes[0]._callee: 0.01}))
+    assert not job.is_known
+    assert choose(job).patience > 0
+
+
 def test_what_is_left_keeps_its_order():
     cheap, dear = op(work), op(len)
     nodes = [dear(str(i)) if i % 7 == 0 else cheap(i) for i in range(50)]

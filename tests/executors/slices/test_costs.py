@@ -3,6 +3,7 @@
 import pytest
 
 from dask_dispatcher import op
+from dask_dispatcher.callee import Kindred
 from dask_dispatcher.executors.slices.costs import Costs
 
 
@@ -38,6 +39,17 @@ def test_functions_are_told_apart():
     costs.add(callee(len), 1, 3.0)
     assert (costs.mean(callee(function)), costs.mean(callee(len))) == (1.0, 3.0)
     assert costs.mean(callee(abs)) is None
+
+
+def test_what_is_of_one_kind_is_known_by_the_kind():
+    class Task(Kindred):
+        def __call__(self, x):
+            return x
+
+    costs = Costs()
+    costs.add(callee(Task("sum")), 1, 2.0)
+    assert costs.mean(callee(Task("sum"))) == 2.0
+    assert costs.mean(callee(Task("add"))) is None
 
 
 def test_methods_are_known_by_their_object():

@@ -10,6 +10,7 @@ import pytest
 from dask_dispatcher import CollectNode, NodeTimeoutError, SerializationError, op
 from dask_dispatcher.executors.slices.carrying import SMALL, load, load_failure
 from dask_dispatcher.executors.slices.running import Kept, Lazy, MissingInputError, Outbox, Values
+from dask_dispatcher.shared import Shared
 from tests.executors.slices.local import Local, dumped
 
 WAIT = 20.0
@@ -67,6 +68,7 @@ def test_atoms_are_reported_in_the_order_in_which_they_were_made():
         (ValueError("a value like others"), "pickled"),
         (bytearray(SMALL + 1), "large"),
         ([{1: Finalized()}], "large"),
+        ([Shared(1)], "large"),
     ],
 )
 def test_small_values_come_with_the_report_and_large_ones_stay(value, where):

@@ -25,10 +25,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distributed import Status, get_worker, secede
+from distributed.sizeof import safe_sizeof
 
 from ...callee import Callee
 from ...deferred.links import LINK, set_site
 from ...errors import ExecutorError, NodeTimeoutError
+from ...shared import Shared
 from ..slices.carrying import load
 from ..slices.packing import BUILT_IN, Entry
 from ..slices.running import Lazy, SliceRunner, Values
@@ -191,7 +193,11 @@ class Runner:
     def _keep(
         self, number: int, pickled: bytes, buffers: list[memoryview], value: Any
     ) -> tuple[int, Any]:
-        size = len(pickled) + sum(buffer.nbytes for buffer in buffers)
+        if type(value) is Shared:
+            value = value.value  # workers are threads of one process, and hand on boxes as they are
+            size = safe_sizeof(value)
+        else:
+            size = len(pickled) + sum(buffer.nbytes for buffer in buffers)
         self._kept.boxes[number] = Box(value)
         if number not in self._passing:
             self._kept_bytes += size

@@ -87,6 +87,8 @@ class _Pick:
         self.numbers: list[int] = []
         self.coroutines: list[int] = []
         self.seconds = 0.0
+        self.is_known = True
+        """Whether something is known of what each costs."""
         self.back: list[int] = []
         """Nodes that were to follow others, and are not to be in one slice with them."""
         self._job = job
@@ -120,6 +122,7 @@ class _Pick:
             job.note_place(number, self._worker)
             cost = job.seconds(number)
             self.seconds += _UNKNOWN if cost is None else cost
+            self.is_known = self.is_known and cost is not None
             self.is_full = alone or self.seconds >= self._target
             self._is_risky = number in job.suspects
         return True
@@ -206,7 +209,8 @@ class Placing:
             target,
         )
         self._fill(pick, job, worker)
-        return Chosen(pick.numbers, pick.coroutines, pick.seconds, target if job.is_known else 0.0)
+        patience = target if pick.is_known else 0.0
+        return Chosen(pick.numbers, pick.coroutines, pick.seconds, patience)
 
     def _choose_even(self, job: Job, worker: WorkerProcess) -> Chosen:
         """Take nodes without a look at each; they may take values that the worker has yet to make."""

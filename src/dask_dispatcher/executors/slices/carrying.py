@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from ...errors import RemoteError, SerializationError, portable, safe_text
-from ...pickling import Pickler, dumps
+from ...pickling import Pickler, dumps, is_plain_array
+from ...shared import Shared
 from ..policy import Failure
 
 __all__ = [
@@ -68,23 +69,27 @@ def dump(value: Any, what: str) -> Dumped:
 def dump_result(value: Any) -> tuple[Dumped, bool]:
     """Pickle the value of a node, and say whether it must live for as long as its copies are used.
 
-    It must if anything in it has a finalizer, which may take away what its copies work with, as the
-    ``__del__`` of a temporary folder does.
+    It must if anything in it is `Shared`, or has a finalizer, which may take away what its copies
+    work with, as the ``__del__`` of a temporary folder does.
 
     Raises
     ------
     SerializationError
     """
+    if is_plain_array(value):
+        buffers: list[pickle.PickleBuffer] = []
+        pickled = pickle.dumps(value, protocol=5, buffer_callback=_keeper(buffers))
+        return (pickled, [buffer.raw() for buffer in buffers]), False
     dumped, pickler = _dump(value, "the result", _ResultPickler)
-    return dumped, pickler.has_finalizer
+    return dumped, pickler.must_live
 
 
 class _ResultPickler(Pickler):
-    has_finalizer = False
+    must_live = False
 
     def reducer_override(self, obj: Any) -> Any:
-        if hasattr(type(obj), "__del__"):
-            self.has_finalizer = True
+        if type(obj) is Shared or hasattr(type(obj), "__del__"):
+            self.must_live = True
         return super().reducer_override(obj)
 
 
@@ -93,6 +98,20 @@ P = TypeVar("P", bound=Pickler)
 
 def _dump(value: Any, what: str, kind: type[P]) -> tuple[Dumped, P]:
     buffers: list[pickle.PickleBuffer] = []
+    try:
+        with io.BytesIO() as file:
+            pickler = kind(file, protocol=5, buffer_callback=_keeper(buffers))
+            pickler.dump(value)
+            return (file.getvalue(), [buffer.raw() for buffer in buffers]), pickler
+    except BaseException as error:
+        raise SerializationError(
+            f"{what}, a {type(value).__name__}, cannot be pickled: {type(error).__name__}: "
+            f"{safe_text(error, 500)}"
+        ) from error
+
+
+def _keeper(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffer], bool]:
+    """Return a pickler's callback that puts large buffers aside."""
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
         with buffer.raw() as view:
@@ -101,16 +120,7 @@ def _dump(value: Any, what: str, kind: type[P]) -> tuple[Dumped, P]:
             buffers.append(buffer)
         return is_small
 
-    try:
-        with io.BytesIO() as file:
-            pickler = kind(file, protocol=5, buffer_callback=keep)
-            pickler.dump(value)
-            return (file.getvalue(), [buffer.raw() for buffer in buffers]), pickler
-    except BaseException as error:
-        raise SerializationError(
-            f"{what}, a {type(value).__name__}, cannot be pickled: {type(error).__name__}: "
-            f"{safe_text(error, 500)}"
-        ) from error
+    return keep
 
 
 def load(pickled: Any, buffers: Any = ()) -> Any:

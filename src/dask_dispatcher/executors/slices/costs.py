@@ -5,6 +5,8 @@ from __future__ import annotations
 import types
 from typing import Any
 
+from ...callee import Kindred
+
 __all__ = ["Costs"]
 
 _MEMORY = 100  # calls after which an older one counts for half as much, roughly
@@ -14,7 +16,7 @@ _HASHABLE = (types.FunctionType, types.BuiltinFunctionType, type)
 
 
 class Costs:
-    """Running means of seconds a call, by function."""
+    """Running means of seconds a call, by function, or by the kind of one that is `Kindred`."""
 
     def __init__(self) -> None:
         self._means: dict[Any, tuple[float, float]] = {}  # mean and weight
@@ -37,4 +39,6 @@ class Costs:
 def _function(callee: Any) -> Any:
     function = callee.func
     plain = function.__func__ if type(function) is types.MethodType else function
-    return function if type(plain) in _HASHABLE else callee
+    if type(plain) in _HASHABLE:
+        return function
+    return function.__name__ if issubclass(type(function), Kindred) else callee
