@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench import dask_graphs, parallel_targets, probes, report, streams, targets
 from bench.cluster import stock_cluster
-from bench.engines import CLUSTER, LOCAL, OBSERVED, PROCESSES, Engine
+from bench.engines import CLUSTER, LOCAL, OBSERVED, PROCESSES, SLEEPING, Engine
 from bench.instances import load_instance
 from bench.measure import Comparison, compare, take_turns, warm_up
 from bench.replaying import EXECUTORS, open_players, replay_all
@@ -185,6 +185,8 @@ def in_process(plan: Plan, page: Page) -> None:
         coroutines = _compare_forms(plan, engines)
         seeds = [seed(sleeps=True), seed(sleeps=True, coroutines=True)]
         takers = [engine for engine in engines if engine.name in ("async", "asyncio")]
+        if plan.has("seed") and plan.takes("async"):
+            takers += _warm([stack.enter_context(kind()) for kind in SLEEPING])
         sleepers = _compare_all(plan, [(w, w.nodes) for w in seeds], takers)
         work = _compare_all(plan, _working(plan), [e for e in engines if e.name != "graphlib"])
     if small:

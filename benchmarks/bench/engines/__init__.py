@@ -14,6 +14,7 @@ from bench.engines.ours import (
     AsyncWithLog,
     AsyncWithProgress,
     AsyncWithReader,
+    AsyncWithThreads,
     Dask,
     Parallel,
 )
@@ -41,5 +42,6 @@ PROCESSES = (
 )
 OBSERVED = (Async, AsyncWithProgress, AsyncWithLog, AsyncWithReader)
 CLUSTER = (Dask, DelayedCluster)
+SLEEPING = (AsyncWithThreads,)
 
-__all__ = ["CLUSTER", "LOCAL", "OBSERVED", "PROCESSES", "Engine"]
+__all__ = ["CLUSTER", "LOCAL", "OBSERVED", "PROCESSES", "SLEEPING", "Engine"]

@@ -39,6 +39,15 @@ class Async(ExecutorEngine):
         super().__init__(AsyncExecutor())
 
 
+class AsyncWithThreads(Async):
+    """AsyncExecutor with as many threads as a graph has calls that wait at once; 64 by default."""
+
+    name = "async-128"
+
+    def __init__(self) -> None:
+        ExecutorEngine.__init__(self, AsyncExecutor(max_workers=128))
+
+
 class AsyncWithProgress(Async):
     """AsyncExecutor showing its progress."""
 

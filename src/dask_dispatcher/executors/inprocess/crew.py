@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Member", "processor_seconds", "seems_to_wait"]
 
 _DOUBT = 0.05  # seconds before a call is taken for a waiting one while others compute
+_SETTLED = 0.016  # seconds between two looks at a call that waits
 _HAS_CPU_CLOCKS = hasattr(time, "pthread_getcpuclockid")
 
 
@@ -133,7 +134,7 @@ class Member:
         self.timeout: float | None = None
         self.is_waiting = False
         self._seen = self._seen_waits = -1
-        self._seen_at = self._seen_cpu = 0.0
+        self._seen_at = self._seen_cpu = self._settled_until = 0.0
 
     def rest(self) -> None:
         """Wait until called; gives the lock back meanwhile, which is held once."""
@@ -194,6 +195,10 @@ class Member:
                 break
         return rest[::-1]
 
+    def is_settled(self, now: float) -> bool:
+        """Return whether its call waits, and that is not worth another look yet."""
+        return self.is_waiting and now < self._settled_until
+
     def is_stalled(self, now: float, busy: int) -> bool:
         """Return whether it is in the same call as at the last look; notes if that waits.
 
@@ -201,10 +206,11 @@ class Member:
         """
         if self.job is None or self.current < 0 or self.is_idle:
             return False
+        self._settled_until = now + _SETTLED
         cpu = self._cpu_seconds()
         if self._seen != self.current:
             self._seen, self._seen_at, self._seen_cpu = self.current, now, cpu
-            self._seen_waits = _count_waits(self.thread)
+            self._seen_waits = -1 if self.is_waiting else _count_waits(self.thread)
             return False
         elapsed = now - self._seen_at
         waits = seems_to_wait(cpu - self._seen_cpu, elapsed, busy)

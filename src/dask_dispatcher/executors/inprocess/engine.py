@@ -257,7 +257,7 @@ class ThreadEngine(Engine):
 
     def _is_surplus(self) -> bool:
         """Return whether there is a thread too many, as one that has made room is back."""
-        return self._count_working() > self._limit
+        return len(self._members) > self._limit and self._count_working() > self._limit
 
     def work(self, member: Member) -> None:
         """What a member's thread does all its life."""
@@ -301,13 +301,15 @@ class ThreadEngine(Engine):
             member.job, member.todo = job, numbers
             size = len(numbers)
             self.lock.release()
-            worked = None if member.costly is None else processor_seconds()
+            # Of one that is expected to wait it is enough to know whether it computes after all.
+            clock = time.thread_time if member.is_waiting else processor_seconds
+            worked = None if member.costly is None else clock()
             started = time.perf_counter()
             try:
                 member.run_slice(job)
             finally:
                 seconds = time.perf_counter() - started
-                worked = None if worked is None else processor_seconds() - worked
+                worked = None if worked is None else clock() - worked
                 self.lock.acquire()
             self._report(member, job)
             if member.costly is not None:
@@ -427,7 +429,10 @@ class ThreadEngine(Engine):
             self._slow[function] = mean, waits
 
     def _busy(self) -> int:
-        return sum(member.is_busy for member in self._members)
+        # For each slow call all are counted, so quickly.
+        return sum(
+            not (m.is_idle or m.is_waiting or m.nested_waits or m.abandoned) for m in self._members
+        )
 
     def count_waiting(self) -> int:
         """Return how many calls wait for deferred references."""
@@ -449,7 +454,8 @@ class ThreadEngine(Engine):
         """Find threads that are stuck in a call, and relieve them; end calls that time out."""
         now = time.monotonic()
         busy = self._busy()
-        stalled = [member for member in self._members if member.is_stalled(now, busy)]
+        unclear = [member for member in self._members if not member.is_settled(now)]
+        stalled = [member for member in unclear if member.is_stalled(now, busy)]
         for member in stalled:
             self._mark_slow(member)
             self._relieve(member)
@@ -466,7 +472,8 @@ class ThreadEngine(Engine):
         if not (self._jobs or self._carriers):
             self._is_looking = False
             return
-        self._pause = _FIRST_LOOK if stalled else min(2 * self._pause, _LAST_LOOK)
+        is_stuck = stalled or len(unclear) < len(self._members)
+        self._pause = _FIRST_LOOK if is_stuck else min(2 * self._pause, _LAST_LOOK)
         assert self._watch is not None
         self._watch.later(self._pause, self._look)
 
