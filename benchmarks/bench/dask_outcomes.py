@@ -64,6 +64,9 @@ _IN_OTHER_PROCESSES = {
     r"::test_array_cumreduction_axis\[blelloch-None-.*cumprod\]": _WARNING,
     r"::test_average_raises$": _WARNING,
     r"::test_full_detects_da_dtype$": _WARNING,
+    r"::test_disk_shuffle_with_unknown_compression$": (
+        "sets Dask's configuration in the test's process for its tasks"
+    ),
     r"::test_process_initializer\[": "sets a variable of the test's process for its tasks",
 }
 EXCLUDED: Mapping[str, Mapping[str, str]] = {
