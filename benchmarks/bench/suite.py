@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench import dask_graphs, parallel_targets, probes, report, streams, targets
 from bench.cluster import stock_cluster
-from bench.engines import CLUSTER, LOCAL, OBSERVED, PROCESSES, SLEEPING, Engine
+from bench.engines import BOUND, CLUSTER, LOCAL, OBSERVED, PROCESSES, SLEEPING, Engine
 from bench.instances import load_instance
 from bench.measure import Comparison, compare, take_turns, warm_up
 from bench.replaying import EXECUTORS, open_players, replay_all
@@ -259,7 +259,8 @@ def on_cluster(plan: Plan, page: Page) -> None:
         engines = plan.open_cluster(stack, address)
         small = _compare_all(plan, workloads, engines)
         sleeping = seed(sleeps=True)
-        work = _compare_all(plan, [(sleeping, sleeping.nodes), *_working(plan)], engines)
+        bound = [kind() for kind in BOUND if plan.takes(kind.name)]
+        work = _compare_all(plan, [(sleeping, sleeping.nodes), *_working(plan)], engines + bound)
     title = f"On a stock Dask cluster, {WORKERS} workers x 1 thread"
     page.add(title, report.per_node_table(small, "dask"), report.seconds_table(work))
     page.rows += targets.dask_rows(small + work, WORKERS)

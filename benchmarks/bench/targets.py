@@ -148,13 +148,12 @@ def dask_rows(comparisons: Iterable[Comparison], workers: int) -> list[Row]:
         if name in SHARE_OF_DELAYED:
             what = f"DaskExecutor, {name}: time over that of dask.delayed"
             rows.append(at_most(what, ratio, SHARE_OF_DELAYED[name], "x"))
-        if name.startswith("mixed"):
-            share = c.workload.seconds / workers / c.timings["dask"].median
-            peer = c.workload.seconds / workers / c.timings["delayed-cluster"].median
-            note = f" (dask.delayed {peer:.2g})"
-            rows.append(
-                at_least(f"DaskExecutor, {name}: share of the ideal", share, 0.75, "", note)
-            )
+        if name.startswith("mixed") and (share := c.ratio("forked", "dask")):
+            peer = c.ratio("forked", "delayed-cluster")
+            alone = c.workload.seconds / workers / c.timings["dask"].median
+            note = f" (dask.delayed {peer:.2g}; of what one process alone would take, halved, {alone:.2g})"
+            what = f"DaskExecutor, {name}: share of two uncoordinated processes"
+            rows.append(at_least(what, share, 0.75, "", note))
     return rows
 
 

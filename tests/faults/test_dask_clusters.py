@@ -69,7 +69,11 @@ def test_all_workers_are_paused(make_cluster, caplog):
 
 def test_adaptive_cluster_starts_a_worker_for_a_run():
     with distributed.LocalCluster(
-        n_workers=0, processes=False, threads_per_worker=1, dashboard_address=None
+        n_workers=0,
+        processes=False,
+        threads_per_worker=1,
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # 8787 may be taken
     ) as cluster:
         cluster.adapt(minimum=0, maximum=1, interval="100ms")
         with DaskExecutor(cluster) as executor:
