@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 
 from tests.support import Cluster, StartsLog, leaks_since, snapshot, strays
+from tests.support.gates import Gate
 from tests.support.leaks import kill_leaked, mark_children
 
 pytest_plugins = ["pytester"]
@@ -122,6 +123,14 @@ def scheduler(make_cluster: Callable[..., Cluster]) -> Cluster:
 def cluster(make_cluster: Callable[..., Cluster]) -> Cluster:
     """Give the test a cluster of its own with two workers."""
     return make_cluster(workers=2)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """Hold nodes; all may go when the test is over."""
+    gate = Gate(tmp_path)
+    yield gate
+    gate.open()
 
 
 @pytest.fixture

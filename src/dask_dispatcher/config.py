@@ -6,6 +6,7 @@ in Dask: ``30s``, ``500ms``, ``2 minutes``, or a number of seconds; sizes too: `
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
@@ -50,10 +51,7 @@ def seconds(name: str) -> float | None:
     value = setting(name)
     if value is None:
         return None
-    try:
-        return float(parse_timedelta(value, default="s"))
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise ValueError(f"{_SECTION}.{name} is no duration: {value!r:.100}") from None
+    return float(_parsed(name, lambda: parse_timedelta(value, default="s"), "duration"))
 
 
 def size(name: str) -> int:
@@ -70,7 +68,12 @@ def size(name: str) -> int:
     100000
     """
     value = setting(name)
+    return int(_parsed(name, lambda: parse_bytes(value), "size"))
+
+
+def _parsed(name: str, parse: Callable[[], float], what: str) -> float:
     try:
-        return int(parse_bytes(value))
+        return parse()
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise ValueError(f"{_SECTION}.{name} is no size: {value!r:.100}") from None
+        text = f"{_SECTION}.{name} is no {what}: {setting(name)!r:.100}"
+        raise ValueError(text) from None

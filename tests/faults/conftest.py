@@ -3,23 +3,14 @@
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support import StartsLog
-from tests.support.gates import Gate, meeting
+from tests.support.gates import meeting
 from tests.support.trials import Trial, check_stderr
 
 from dask_dispatcher import ParallelExecutor, op
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    """Hold nodes; all may go when the test is over."""
-    gate = Gate(tmp_path)
-    yield gate
-    gate.open()
 
 
 @pytest.fixture

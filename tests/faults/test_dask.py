@@ -17,7 +17,6 @@ import distributed
 import psutil
 import pytest
 from tests.support import Cluster, eventually
-from tests.support.gates import Gate
 from tests.support.outcomes import outcome
 
 from dask_dispatcher import (
@@ -41,13 +40,6 @@ pytestmark = [
 
 BOUND = 15.0  # seconds in which a run must have ended after a fault: noticing it, and 10 more
 LARGE = 5_000  # items of a value that stays on its worker; smaller ones come back with the report
-
-
-@pytest.fixture
-def gate(tmp_path):
-    gate = Gate(tmp_path)
-    yield gate
-    gate.open()
 
 
 def check_works(executor):

@@ -10,20 +10,12 @@ import distributed
 import numpy
 import pytest
 from tests.support import eventually
-from tests.support.gates import Gate
 from tests.support.pythons import other_python
 
 from dask_dispatcher import DaskExecutor, ExecutorError, NoWorkersError, RunCancelledError, op
 from dask_dispatcher.executors.dask.parcels import Parcel
 
 BOUND = 20.0  # seconds in which a run must have ended after a fault
-
-
-@pytest.fixture
-def gate(tmp_path):
-    gate = Gate(tmp_path)
-    yield gate
-    gate.open()
 
 
 # Workers that take no tasks

@@ -8,7 +8,6 @@ import signal
 import distributed
 import pytest
 from tests.support import eventually
-from tests.support.gates import Gate
 
 from dask_dispatcher import (
     CollectNode,
@@ -21,13 +20,6 @@ from dask_dispatcher import (
 
 BOUND = 20.0  # seconds in which a run must have ended after a fault
 LARGE = 5_000  # items of a value that stays on its worker
-
-
-@pytest.fixture
-def gate(tmp_path):
-    gate = Gate(tmp_path)
-    yield gate
-    gate.open()
 
 
 def warm(executor, *functions):

@@ -2,7 +2,6 @@
 
 import pytest
 from tests.support import eventually
-from tests.support.gates import Gate
 from tests.support.proxy import Proxy
 
 from dask_dispatcher import Client, DaskExecutor, ExecutorError, SchedulerLostError, op
@@ -16,13 +15,6 @@ pytestmark = [
 BOUND = 20.0  # seconds: an answer is missed after 5, and 10 more
 LARGE = 5_000  # items of a value that stays on its worker
 FAULTS = ["black_hole", "reset", "trickle"]
-
-
-@pytest.fixture
-def gate(tmp_path):
-    gate = Gate(tmp_path)
-    yield gate
-    gate.open()
 
 
 @pytest.fixture

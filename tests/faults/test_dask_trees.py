@@ -16,13 +16,6 @@ CHAINS = 4
 
 
 @pytest.fixture
-def gate(tmp_path):
-    gate = Gate(tmp_path)
-    yield gate
-    gate.open()
-
-
-@pytest.fixture
 def chains(starts_log):
     """Chains of three calls that give large values; the last calls wait for a gate."""
     record = starts_log.record

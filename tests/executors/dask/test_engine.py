@@ -13,7 +13,6 @@ import numpy
 import psutil
 import pytest
 from tests.support import eventually
-from tests.support.gates import Gate
 from tests.support.moved import run_and_note_moved
 
 from dask_dispatcher import (
@@ -36,13 +35,6 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 WAIT = 20.0  # seconds
 BULKY = 1_000_000  # bytes of a value that is made alone, or beside whoever takes it
 LARGE = "content" * 1_000  # stays on its worker; smaller values come back with the report
-
-
-@pytest.fixture
-def gate(tmp_path):
-    gate = Gate(tmp_path)
-    yield gate
-    gate.open()
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import numpy
 import pytest
 from dask._task_spec import Task
 from dask.utils import apply
-from tests.support.gates import Gate
 
 from dask_dispatcher import ExecutorError, NodeTimeoutError
 from dask_dispatcher.executors.dask.parcels import Parcel
@@ -85,13 +84,6 @@ def _plain(arg):
 def desk(shared_cluster):
     with distributed.Client(shared_cluster.address, set_as_default=False) as client:
         yield Desk(client)
-
-
-@pytest.fixture
-def gate(tmp_path):
-    gate = Gate(tmp_path)
-    yield gate
-    gate.open()
 
 
 def test_nodes_run_in_order_and_small_values_come_back(desk):

@@ -7,7 +7,6 @@ import pytest
 
 from dask_dispatcher import ParallelExecutor
 from tests.executors.parallel.controller import Controller
-from tests.support.gates import Gate
 
 
 @pytest.fixture
@@ -22,11 +21,3 @@ def executor() -> Iterator[ParallelExecutor]:
     """Give the test an executor of two processes."""
     with ParallelExecutor(2) as executor:
         yield executor
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    """Hold nodes; whatever is left in it goes through at the end."""
-    gate = Gate(tmp_path)
-    yield gate
-    gate.open()
