@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,7 +21,7 @@ from dask.base import named_schedulers
 from dask.local import get_sync
 from distributed import Client, LocalCluster
 
-from dask_dispatcher import AsyncExecutor, DaskExecutor, Executor, ParallelExecutor
+from dask_dispatcher import AsyncExecutor, DaskExecutor, Executor, ParallelExecutor, op
 
 Get = Callable[..., Any]
 
@@ -62,8 +64,11 @@ def cluster() -> Iterator[LocalCluster]:
 
 @contextmanager
 def on_cluster() -> Iterator[Executor]:
-    """DaskExecutor."""
+    """DaskExecutor, with all its threads: some tests look for those that are new."""
     with cluster() as there, DaskExecutor(there) as executor:
+        pause = op(time.sleep)
+        while sum(t.name == "dask-dispatcher-nodes" for t in threading.enumerate()) < 4:
+            executor.compute([pause(0.05) for _ in range(8)])
         yield executor
 
 
