@@ -87,6 +87,7 @@ class Controller:
             self._watch.loop,
             lambda worker, message: self.heard.put(message),
             self._gone,
+            {},
         )
 
     def _gone(self, worker: WorkerProcess) -> None:

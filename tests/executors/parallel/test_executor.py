@@ -24,6 +24,7 @@ from dask_dispatcher import (
     op,
 )
 from dask_dispatcher.executors.parallel import engine, process
+from dask_dispatcher.executors.parallel.cores import count_cores
 from tests.support import eventually
 from tests.support.gates import Gate
 from tests.support.moved import run_and_note_moved
@@ -401,3 +402,12 @@ def test_observers_hear_how_much_was_moved(executor):
     moved = run_and_note_moved(executor, total)
     assert moved[first] == moved[second] == 0
     assert 800_000 <= moved[total] < 1_000_000
+
+
+def test_libraries_in_workers_share_the_cores(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    limits = op(lambda: [os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")])
+    for workers, threads in [(1, count_cores()), (1_000, 1)]:
+        with ParallelExecutor(workers) as executor:
+            assert executor.compute(limits()) == [str(threads), "7"]

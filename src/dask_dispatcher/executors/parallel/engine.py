@@ -35,6 +35,7 @@ from ..slices.carrying import is_atom
 from ..slices.columns import to_columns
 from ..slices.costs import Costs
 from .attempts import Attempts
+from .cores import thread_limits
 from .fetching import fetch
 from .folders import name_folder, sweep_folders
 from .holdings import Holdings
@@ -218,7 +219,11 @@ class ParallelEngine(Engine):
     def _start_worker(self) -> None:
         assert self._watch is not None
         worker = WorkerProcess(
-            next(self._serial), self._watch.loop, self._guarded(self._hear), self._fed(self._gone)
+            next(self._serial),
+            self._watch.loop,
+            self._guarded(self._hear),
+            self._fed(self._gone),
+            thread_limits(self._max_workers),
         )
         worker.send(
             "hello",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import os
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..base import Executor
+from .cores import count_cores
 from .engine import ParallelEngine
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ class ParallelExecutor(Executor):
     values travel in messages, lambdas, closures and what a notebook defines included. Large values
     (2 kB pickled and more) stay in the process that made them; others read them directly from its
     memory, once each. Nodes must not change their inputs: arrays are made read-only.
+
+    Numerical libraries in a process share the cores with those in the others: each begins with
+    ``OMP_NUM_THREADS`` and the like at its part of them, unless the program has these variables set.
 
     A process that dies costs its own work: what it was running, and what it alone held and is still
     needed, is computed again elsewhere. A node that outlives its timeout has its process killed.
@@ -52,7 +55,7 @@ class ParallelExecutor(Executor):
         self, policy: Policy, max_workers: int | None, resources: Mapping[str, float] | None
     ) -> ParallelEngine:
         _open.add(self)
-        return ParallelEngine(policy, max_workers or _cores(), resources)
+        return ParallelEngine(policy, max_workers or count_cores(), resources)
 
     def __del__(self) -> None:
         if self._leave():
@@ -76,9 +79,3 @@ def _close_all() -> None:
     """Close what the program has left open, while its threads still run."""
     for executor in tuple(_open):
         executor.close()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

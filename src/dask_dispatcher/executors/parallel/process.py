@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .cell import BEGAN, ENDED, NODE, SLICE, Ledge, open_cell, shared_file
@@ -44,6 +44,8 @@ class WorkerProcess:
         Called with the worker and each of its messages, in the loop's thread.
     gone : callable
         Called with the worker, once, when its process has ended.
+    environment : mapping
+        What is added to this process's environment, where it has nothing under that name.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class WorkerProcess:
         loop: asyncio.AbstractEventLoop,
         hear: Callable[[WorkerProcess, tuple[Any, ...]], None],
         gone: Callable[[WorkerProcess], None],
+        environment: Mapping[str, str],
     ) -> None:
         self.serial = serial
         self.identity: Identity | None = None
@@ -84,9 +87,9 @@ class WorkerProcess:
         self._cell: memoryview
         self._ledge: Ledge
         self._socket: socket.socket
-        self._process = self._start()
+        self._process = self._start({**environment, **os.environ})
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, environment: dict[str, str]) -> subprocess.Popen[bytes]:
         ours, theirs = socket.socketpair()
         with contextlib.ExitStack() as stack:
             stack.callback(theirs.close)
@@ -104,6 +107,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), cell),
                 start_new_session=True,
+                env=environment,
             )
             failed.pop_all()
         self._watch(process, ours)
