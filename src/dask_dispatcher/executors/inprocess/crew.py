@@ -152,11 +152,6 @@ class Member:
         self.is_idle = False
 
     @property
-    def is_busy(self) -> bool:
-        """Whether it keeps a core busy, or soon will."""
-        return not (self.is_idle or self.is_waiting or self.is_nested or self.abandoned)
-
-    @property
     def is_nested(self) -> bool:
         """Whether its call does nothing but wait for another run."""
         return self.nested_waits > 0

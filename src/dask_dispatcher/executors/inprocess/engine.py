@@ -229,7 +229,7 @@ class ThreadEngine(Engine):
         if job.has_coroutines and job.state in self._carriers:
             job.sort_ready()
             self._carriers[job.state].kick()
-        if job.has_calls and not any(member.is_busy for member in self._members):
+        if job.has_calls and not self._busy():
             self._call_one()
 
     def _call_one(self) -> None:
@@ -249,7 +249,7 @@ class ThreadEngine(Engine):
             member.thread.start()
 
     def _call_if_nobody_is_busy(self) -> None:
-        if self._has_calls() and not any(member.is_busy for member in self._members):
+        if self._has_calls() and not self._busy():
             self._call_one()
 
     def _count_working(self) -> int:
@@ -429,7 +429,8 @@ class ThreadEngine(Engine):
             self._slow[function] = mean, waits
 
     def _busy(self) -> int:
-        # For each slow call all are counted, so quickly.
+        """Return how many threads keep a core busy, or soon will."""
+        # In one expression, as all are counted for each slow call.
         return sum(
             not (m.is_idle or m.is_waiting or m.nested_waits or m.abandoned) for m in self._members
         )
