@@ -28,6 +28,7 @@ LAYERS = (
         "origins",
         "config",
         "collector",
+        "numbering",
     ),
     ("collection", "nodes", "ops"),
     ("svg", "graph", "plan", "call", "travel", "arguments"),

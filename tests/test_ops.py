@@ -9,6 +9,7 @@ import pytest
 
 from dask_dispatcher import DataNode, Op, OpFactory, op
 from dask_dispatcher.options import Options
+from dask_dispatcher.plan import compile_plan
 from tests.support.hostile import Hostile
 
 
@@ -278,6 +279,10 @@ def test_a_call_takes_values_by_number(args: tuple[Any, ...], kwargs: dict[str, 
         return args, kwargs
 
     node = op(all_of)(*map(build, args), **{name: build(value) for name, value in kwargs.items()})
-    index = {one: number for number, one in enumerate(given.values())}
-    values = ["x", "y"]
-    assert node.call(values, index) == node.evaluate(lambda one: values[index[one]])
+    plan = compile_plan([node])
+    values = [f"of {number}" for number in range(len(plan.nodes))]
+
+    def look_up(one: Any) -> str:
+        return values[plan.index[one]]
+
+    assert node.call(values, plan.needs[0], look_up) == node.evaluate(look_up)

@@ -32,11 +32,12 @@ class NodeFuture(Generic[T]):
     node : DispatchNode
     """
 
-    __slots__ = ("__weakref__", "_number", "_serial", "_state", "node")
+    __slots__ = ("__weakref__", "_number", "_place", "_serial", "_state", "node")
 
     def __init__(self, state: RunState, number: int, node: DispatchNode[T]) -> None:
         self._state: RunState | None = state
         self._number = number
+        self._place = -1  # in a plan that takes it as an argument; see `numbering`
         self._serial = next(_serials)
         self.node = node
 

@@ -44,10 +44,11 @@ class DispatchNode(Operators, Collection, Generic[T_co]):
         The line of the program that built it; None of a node that was unpickled.
     """
 
-    __slots__ = ("__weakref__", "_key", "_label", "_site")
+    __slots__ = ("__weakref__", "_key", "_label", "_place", "_site")
     _label: str | None
     _key: str | None
     _site: Site | None
+    _place: int  # in the plan that wrote it there last; see `numbering`
 
     # numpy arrays on the left hand leave the operation to the node on the right.
     __array_ufunc__ = None
@@ -55,6 +56,7 @@ class DispatchNode(Operators, Collection, Generic[T_co]):
     def __init__(self) -> None:
         self._label = None
         self._key = None
+        self._place = -1
         self._site = site_of(sys._getframe(1))
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -315,5 +317,5 @@ def _rebuild(*parts: Any) -> DispatchNode[Any]:
     cls, label, key, *state = parts[-1]
     node: DispatchNode[Any] = object.__new__(cls)
     node._restore(*state)
-    node._label, node._key, node._site = label, key, None
+    node._label, node._key, node._site, node._place = label, key, None, -1
     return node

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
 
 from .callee import Callee
@@ -143,24 +143,27 @@ class Op(DispatchNode[R]):
         kwargs = {name: fill(value, lookup) for name, value in self._kwargs.items()}
         return self._callee.func(*args, **kwargs)
 
-    def call(self, values: Sequence[Any] | Mapping[int, Any], index: Mapping[Any, int]) -> Any:
+    def call(
+        self, values: Sequence[Any], needs: Sequence[int], lookup: Callable[[Any], Any]
+    ) -> Any:
         """Do as `evaluate`, where values are numbered.
 
         Parameters
         ----------
-        values : sequence or mapping of int
-        index : mapping of node to int
-            The number of each node that this one depends on.
+        values : sequence
+        needs : sequence of int
+            The distinct nodes it depends on, in argument order; equal ones may share a number.
+        lookup : callable
+            As for `evaluate`; asked only where `needs` does not tell which argument is which.
         """
         if self._nested or self._kwargs is not None:
-            return self.evaluate(lambda node: values[index[node]])
-        placeholders, args = PLACEHOLDERS, self._args
+            return self.evaluate(lookup)
+        args = self._args
         if len(args) == 1:  # as most have
-            (first,) = args
-            return self._callee.func(values[index[first]] if type(first) in placeholders else first)
-        return self._callee.func(
-            *[values[index[a]] if type(a) in placeholders else a for a in args]
-        )
+            return self._callee.func(values[needs[0]] if needs else args[0])
+        if len(needs) == len(args):  # each is a node of its own
+            return self._callee.func(*[values[need] for need in needs])
+        return self.evaluate(lookup)
 
 
 class OpFactory(Callee, Generic[R]):
@@ -188,6 +191,7 @@ class OpFactory(Callee, Generic[R]):
         node._label = None
         node._key = None
         node._nested = False
+        node._place = -1
         # Calls in a loop come from one place, whose site the factory remembers.
         frame, site = _getframe(1), self._site
         if frame.f_code is not site[0] or frame.f_lasti != site[1]:
@@ -213,6 +217,7 @@ class OpFactory(Callee, Generic[R]):
         node: Op[R] = _new(Op)
         node._restore(self, args, kwargs or None, any(type(value) is Nested for value in args))
         node._label = node._key = node._site = None
+        node._place = -1
         return node
 
     def options(self, **options: Any) -> OpFactory[R]:

@@ -8,7 +8,6 @@ state.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .collector import collector_paused
 from .nesting import PLACEHOLDERS
 from .nodes import DataNode, DispatchNode
+from .numbering import Numbers, Users
 from .ops import Op
 from .options import Options
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["DepthFirst", "Plan", "compile_plan"]
 
 DEFAULTS = Options()
-
-_FEW = 8  # dependents: up to here a new tuple for each is smaller than a list, and as quick
 
 
 class DepthFirst(list[DispatchNode[Any]]):
@@ -46,13 +44,12 @@ class Plan:
     ----------
     nodes : list
         By number: a `DispatchNode`, or a `NodeFuture` given as an argument.
-    index : dict
+    index : Numbers
         The number of each node. Merged nodes share one.
     needs : list of tuple of int
         By number: the distinct nodes whose values it takes.
-    dependents : list of sequence of int
-        By number: the distinct nodes that wait for it. A tuple, shared with others that have the
-        same; a list is for those that have many.
+    dependents : Users
+        By number: the distinct nodes that wait for it.
     after : dict of int to list of int
         For the few that have any: the nodes it waits for without taking their values.
     special : dict of int to Options
@@ -67,10 +64,10 @@ class Plan:
         Whether what has just become ready begins first, whatever else is known; see `DepthFirst`.
     """
 
-    nodes: list[Any] = field(default_factory=list)
-    index: dict[Any, int] = field(default_factory=dict)
-    needs: list[tuple[int, ...]] = field(default_factory=list)
-    dependents: list[Sequence[int]] = field(default_factory=list)
+    nodes: list[Any]
+    index: Numbers
+    needs: list[tuple[int, ...]]
+    dependents: Users
     after: dict[int, list[int]] = field(default_factory=dict)
     special: dict[int, Options] = field(default_factory=dict)
     coroutines: list[int] = field(default_factory=list)
@@ -85,14 +82,6 @@ class Plan:
             return special
         node = self.nodes[number]
         return node.options if type(node) is Op else DEFAULTS
-
-    def add_dependent(self, number: int, user: int) -> None:
-        """Note that `user` waits for a node."""
-        users = self.dependents[number]
-        if type(users) is list:
-            users.append(user)
-        else:
-            self.dependents[number] = (*users, user) if len(users) < _FEW else [*users, user]
 
 
 def compile_plan(
@@ -130,49 +119,66 @@ def compile_plan(
     if graph is not None:
         graph.check_acyclic({node for node in graph if compiler.is_input(node)})
     with collector_paused():
-        for node in requested:
-            compiler.number(node)
-        compiler.walk()
-    plan = compiler.plan
+        plan = compiler.compile(requested)
     plan.depth_first = depth_first
-    plan.requested = [plan.index[node] for node in requested]
     return plan
 
 
 class _Compiler:
     def __init__(self, inputs: Mapping[Any, Any], graph: DispatchGraph | None) -> None:
-        self.plan = Plan()
+        self.nodes: list[Any] = []
+        self.index = Numbers(self.nodes)
+        self.needs: list[tuple[int, ...]] = []
+        self.last: list[int] = []
+        """By number: the last node found so far to need it."""
+        self.uses: list[int] = []
+        """By number: how many nodes need it."""
+        self.after: dict[int, list[int]] = {}
+        self.special: dict[int, Options] = {}
+        self.coroutines: list[int] = []
+        self.given: dict[int, Any] = {}
         self.inputs = inputs
         self.inputs_by_key = {node.key: value for node, value in inputs.items()}
         self.graph = graph
         self.pure: dict[str, int] = {}
-        # Numbers not walked from yet; in the tuple that is what some node needs, if that is all.
-        self.found: deque[Any] = deque()
+
+    def compile(self, requested: Sequence[Any]) -> Plan:
+        """Return the plan of the requested nodes."""
+        with self.index.writing():
+            for node in requested:
+                self.number(node)
+            self.walk()
+        if self.index.merged:
+            self._rename_merged()
+        return Plan(
+            self.nodes,
+            self.index,
+            self.needs,
+            self._users(),
+            self.after,
+            self.special,
+            self.coroutines,
+            self.given,
+            [self.index[node] for node in requested],
+        )
 
     def number(self, node: Any) -> int:
         """Return the number of `node`, giving it the next one if it has none."""
-        plan = self.plan
-        number = plan.index.get(node)
-        if number is None:
-            number = plan.index[node] = len(plan.nodes)
-            plan.nodes.append(node)
-            plan.dependents.append(())
-            self.found.append(number)
+        number = self.index.find(node)
+        if number < 0:
+            number = self.index.add(node)
+            self.last.append(-1)
+            self.uses.append(0)
         return number
 
     def walk(self) -> None:
         """Number all that the numbered nodes need, in the order in which they are found."""
-        nodes, index = self.plan.nodes, self.plan.index
-        dependents: list[Any] = self.plan.dependents
-        needs, coroutines, found = self.plan.needs, self.plan.coroutines, self.found
+        nodes, needs, last, uses = self.nodes, self.needs, self.last, self.uses
+        coroutines, table = self.coroutines, self.index.table
         usual = not self.inputs and self.graph is None
-        several: list[int] = []
-        while found:
-            me = found.popleft()
-            if type(me) is int:
-                me = (me,)
-            (number,) = me
-            node = nodes[number]
+        mine: list[int] = []
+        for node in nodes:  # which grows
+            number = node._place if table is None else table[node]
             if usual and type(node) is Op and node._callee.is_plain:
                 if node._callee.is_coroutine:
                     coroutines.append(number)
@@ -185,49 +191,43 @@ class _Compiler:
                 placeholders = node._inputs()
             for value in placeholders:
                 if type(value) in PLACEHOLDERS:
-                    need = index.get(value)
-                    if need is None:
-                        need = index[value] = len(nodes)
+                    # As `number` does; a call for each edge would take longer than all the rest.
+                    need = value._place if table is None else table.get(value, -1)
+                    if need >= len(nodes) or nodes[need] is not value:
+                        need = len(nodes)
                         nodes.append(value)
-                        dependents.append(me)
-                        found.append(need)
-                    else:
-                        users = dependents[need]
-                        if not users:
-                            dependents[need] = me
-                        # The edges of one node come one after the other, so a repeat is the last.
-                        elif users[-1] == number:
-                            continue
-                        elif type(users) is list:
-                            users.append(number)
-                        elif len(users) < _FEW:
-                            dependents[need] = users + me
+                        last.append(number)
+                        uses.append(1)
+                        if table is None:
+                            value._place = need
                         else:
-                            dependents[need] = [*users, number]
-                    several.append(need)
-            mine = tuple(several)
-            needs.append(mine)
-            if len(mine) == 1 and found and found[-1] == need:
-                found[-1] = mine  # one tuple for both ends of the edge
-            several.clear()
+                            table[value] = need
+                    elif last[need] == number:
+                        continue  # the same argument once more
+                    else:
+                        last[need] = number
+                        uses[need] += 1
+                    mine.append(need)
+            needs.append(tuple(mine))
+            mine.clear()
 
     def _is_settled(self, number: int, node: Any) -> bool:
         """Note what is special about a node; return whether it need not run."""
-        plan = self.plan
         if not isinstance(node, DispatchNode):  # a NodeFuture
-            plan.given[number] = node
+            self.given[number] = node
         elif self.is_input(node):
-            plan.given[number] = self._input(node)
+            self.given[number] = self._input(node)
         elif type(node) is DataNode:
-            plan.given[number] = node.value
+            self.given[number] = node.value
         elif type(node) is Op and not node._callee.is_plain:
-            if node._is_pure() and self._merge(number, node):
-                return True
-            plan.special[number] = node.options
-        if number in plan.given:
+            if node._is_pure() and self._is_merged(number, node):
+                self.given[number] = None
+            else:
+                self.special[number] = node.options
+        if number in self.given:
             return True
         if type(node) is Op and node._callee.is_coroutine:
-            plan.coroutines.append(number)
+            self.coroutines.append(number)
         self._order(number, node)
         return False
 
@@ -242,35 +242,38 @@ class _Compiler:
     def _input(self, node: Any) -> Any:
         return self.inputs[node] if node in self.inputs else self.inputs_by_key[node.key]
 
-    def _merge(self, number: int, node: Any) -> bool:
+    def _is_merged(self, number: int, node: Any) -> bool:
         """Let an equal pure call that was met before stand for this one, if there is any."""
-        plan = self.plan
         first = self.pure.setdefault(node.key, number)
         if first == number:
             return False
-        plan.index[node] = first
-        plan.given[number] = None
-        for user in plan.dependents[number]:
-            needs, after = plan.needs[user], plan.after.get(user, [])
-            if first not in needs and first not in after:
-                plan.add_dependent(first, user)
-            needs = tuple(dict.fromkeys(first if n == number else n for n in needs))
-            later = dict.fromkeys(first if n == number else n for n in after)
-            after[:] = [n for n in later if n not in needs]
-            plan.needs[user] = needs
-        plan.dependents[number] = ()
+        self.index.merged[number] = first
         return True
 
     def _order(self, number: int, node: Any) -> None:
+        """Note what the node waits for without taking its value."""
         before = node._after()
         if self.graph is not None:
             before = (*before, *self.graph.added_dependencies(node))
-        if not before:
-            return
-        # By number, as equal pure calls share one.
-        data = {self.number(value) for value in node._inputs()}
-        numbers = dict.fromkeys(n for n in map(self.number, before) if n not in data)
-        if numbers:
-            self.plan.after[number] = list(numbers)
-            for other in numbers:
-                self.plan.add_dependent(other, number)
+        if before:
+            data = {self.number(value) for value in node._inputs()}
+            others = dict.fromkeys(n for n in map(self.number, before) if n not in data)
+            if others:
+                self.after[number] = list(others)
+
+    def _users(self) -> Users:
+        """Return who waits for each node."""
+        after = self.after
+        if not after and not self.index.merged:
+            return Users(self.needs, self.uses, self.last)
+        return Users.of([(*mine, *after.get(number, ())) for number, mine in enumerate(self.needs)])
+
+    def _rename_merged(self) -> None:
+        """Put what stands for merged nodes in their place: everywhere, and once."""
+        merged = self.index.merged
+        for number, mine in enumerate(self.needs):
+            if not merged.keys().isdisjoint(mine):
+                self.needs[number] = tuple(dict.fromkeys(merged.get(n, n) for n in mine))
+        for number, before in self.after.items():
+            firsts = dict.fromkeys(merged.get(n, n) for n in before)
+            self.after[number] = [n for n in firsts if n not in self.needs[number]]

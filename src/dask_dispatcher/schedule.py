@@ -102,7 +102,8 @@ class Schedule:
         total = len(plan.nodes)
         self._needs = plan.needs
         self._after = plan.after
-        self._dependents = plan.dependents
+        self._dependents = users = plan.dependents
+        self._sole, self._rows, self._starts = users.sole, users.rows, users.starts
         self._special = plan.special
         self.leaders: Container[int] = plan.special
         """Nodes that never follow others in a slice; an engine may say otherwise."""
@@ -111,7 +112,7 @@ class Schedule:
         self._depth_first = plan.depth_first
         self.state = bytearray(total)
         self.waiting = [len(needs) for needs in plan.needs]
-        self.uses = [len(users) for users in plan.dependents]
+        self.uses = plan.dependents.counts()
         self.root: dict[int, int] = {}
         """Of each failed node: the node whose failure it shares."""
         self.losses: dict[int, int] = {}
@@ -152,11 +153,9 @@ class Schedule:
         for number in running:
             self.state[number] = RUNNING
             self.uses[number] += 1  # as with given values
-        ready = []
-        for number in plan.index.values():  # which are ints there are already
-            if not self.waiting[number] and not self.state[number]:
-                self.state[number] = READY
-                ready.append(number)
+        ready = [n for n, count in enumerate(self.waiting) if not count and not self.state[n]]
+        for number in ready:
+            self.state[number] = READY
         self._has_priorities = any(options.priority for options in self._special.values())
         if self._has_priorities:
             self._heap = []
@@ -228,8 +227,9 @@ class Schedule:
         return taken
 
     def _with_followers(self, taken: list[int], limit: int, trail: Trail) -> list[int]:
-        state, waiting, dependents = self.state, self.waiting, self._dependents
+        state, waiting = self.state, self.waiting
         leaders = self.leaders
+        sole, rows, starts = self._sole, self._rows, self._starts
         if trail.setbacks != self._setbacks or len(trail.left) > _LONG:
             trail.begin(self._setbacks)
         left = trail.left
@@ -249,7 +249,8 @@ class Schedule:
             if room <= 0:
                 ends.append(number)
                 continue
-            for user in dependents[number]:
+            one = sole[number]
+            for user in (one,) if one >= 0 else rows[starts[number] : starts[number + 1]]:
                 count = waiting[user]
                 if count > 1:
                     count = left.pop(user, count) - 1
@@ -358,7 +359,8 @@ class Schedule:
         A node that is not running (its run was stopped, it was lost, it timed out) is passed over.
         """
         state, waiting, uses, freed = self.state, self.waiting, self.uses, self.freed
-        dependents, needs, requested = self._dependents, self._needs, self._requested
+        sole, rows, starts = self._sole, self._rows, self._starts
+        needs, requested = self._needs, self._requested
         push = self.ready.append if self._heap is None else self._push_one
         ended = 0
         for number in numbers:
@@ -366,7 +368,8 @@ class Schedule:
                 continue
             state[number] = DONE
             ended += 1
-            for user in dependents[number]:
+            one = sole[number]
+            for user in (one,) if one >= 0 else rows[starts[number] : starts[number + 1]]:
                 count = waiting[user] - 1
                 waiting[user] = count
                 if not count and not state[user]:
@@ -581,7 +584,7 @@ class Schedule:
 
     def _backwards(self) -> list[int]:
         """Return all nodes, dependents first."""
-        left = [len(users) for users in self._dependents]
+        left = self._dependents.counts()
         order = [number for number, count in enumerate(left) if not count]
         for number in order:
             for need in (*self._needs[number], *self._after.get(number, ())):

@@ -272,7 +272,7 @@ class Carriers:
             self._note_started(number, started)
         caller = _new(Caller, ((job.state.name, number), job.state.attempt(number)))
         try:
-            coroutine, waited_for = run(_begin, caller, job.nodes[number], job.values, job.index)
+            coroutine, waited_for = run(_begin, caller, job, number)
         except StopIteration as end:
             if is_clocked:
                 self._ended(number, end.value, started, timeout)
@@ -362,10 +362,10 @@ class Carriers:
         node.cancel()
 
 
-def _begin(caller: Caller, node: Any, values: Any, index: Any) -> tuple[Any, Any]:
+def _begin(caller: Caller, job: Job, number: int) -> tuple[Any, Any]:
     """Make and step a node's coroutine, in its own context; return it, and what it waits for."""
     NODE.set(caller)
-    coroutine = node.call(values, index)
+    coroutine = job.nodes[number].call(job.values, job.needs[number], job.look_up)
     return coroutine, coroutine.send(None)
 
 

@@ -41,7 +41,8 @@ class Job:
         self.schedule = state.schedule
         self.nodes = state.plan.nodes
         self.values = state.values
-        self.index = state.plan.index
+        self.needs = state.plan.needs
+        self.look_up = state.plan.index.reader(state.values)
         self.loop = loop
         # Nodes see the context variables of whoever started the run, each a copy of its own.
         self.context = contextvars.copy_context()
@@ -73,10 +74,6 @@ class Job:
     def timed_out(self, number: int, timeout: float | None) -> NodeTimeoutError:
         """Return the error of a node that has outlived its timeout."""
         return NodeTimeoutError(f"{self.nodes[number].label} did not end within {timeout} s")
-
-    def look_up(self, node: Any) -> Any:
-        """Return the value of a node."""
-        return self.values[self.index[node]]
 
     @property
     def has_calls(self) -> bool:

@@ -145,8 +145,9 @@ class Packer:
                 add(self._entry(number, packed))
             except Exception as error:
                 failed.append((number, error))
-        taken = chain.from_iterable(map(needs.__getitem__, numbers))
-        packed.needs = list(set(taken).difference(numbers))
+        taken = set(chain.from_iterable(map(needs.__getitem__, numbers)))
+        taken.difference_update(numbers)  # in place: one node may need a hundred thousand others
+        packed.needs = list(taken)
         packed.functions = {entry[1] for entry in packed.entries}
         return packed, failed
 
