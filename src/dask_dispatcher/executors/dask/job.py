@@ -122,9 +122,9 @@ class Job:
 
     # What goes next
 
-    def fill(self, threads: int) -> None:
-        """Take nodes off the schedule, and sort them by how they are to be sent."""
-        numbers = self._taker.take(threads)
+    def fill(self, threads: int, *, is_alone: bool = True) -> None:
+        """Take nodes off the schedule, and sort them by how they are to be sent; see `Taker.take`."""
+        numbers = self._taker.take(threads, is_alone=is_alone)
         if self._is_even and not self.schedule.losses:
             self.light = numbers
         else:
