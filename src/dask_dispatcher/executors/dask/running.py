@@ -4,9 +4,9 @@
 
     worker's thread     hands the nodes to its helper, waits
     helper              runs them one after the other, until they have taken the parcel's budget
-    worker's event loop looks after them: what has not begun when a node takes longer than that is
-                        given back, a node whose time is up is left behind, a task that nobody wants
-                        any more is left altogether
+    worker's event loop looks after them: what has not begun when a node takes longer than that, or
+                        when somebody else waits for the thread, is given back, a node whose time is
+                        up is left behind, a task that nobody wants any more is left altogether
 
 Reports travel as events of the worker's, from where they reach the program's client two hops and
 about 6 ms later; a result would have to be fetched, which takes 5 ms more. They say nothing twice.
