@@ -128,6 +128,7 @@ class SimulatedFuture:
         self.size = 0
         self.kept = SimpleNamespace(reports=[])
         self._there = cluster.there
+        self._state = None  # of which `distributed` could tell why it ended
 
     def release(self) -> None:
         self.is_wanted = False

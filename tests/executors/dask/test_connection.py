@@ -1,5 +1,6 @@
 """`Connection`: which scheduler it is, plain errors in time, and leaving alone what is not ours."""
 
+import asyncio
 import itertools
 import logging
 import socket
@@ -255,6 +256,40 @@ def client_that_is(*states):
     seen = itertools.chain(states, itertools.repeat(states[-1]))
     type(client).status = PropertyMock(side_effect=lambda: next(seen))
     return client
+
+
+class Worker:
+    """A client's way to a worker, which answers if it has the time."""
+
+    has_time = False
+    asked = 0
+
+    def rpc(self, _address):
+        return self
+
+    async def identity(self):
+        self.asked += 1
+        if not self.has_time:
+            raise OSError
+
+
+def test_a_worker_that_did_not_answer_is_asked_again_after_a_while(monkeypatch):
+    connection, worker = Connection(client_that_is("running")), Worker()
+
+    def is_reached():
+        return asyncio.run(connection._reaches(worker, "tcp://worker"))
+
+    monkeypatch.setattr(module, "_SILENCE", 0.0)
+    assert not is_reached()
+    monkeypatch.setattr(module, "_SILENCE", 1000.0)
+    assert not is_reached()
+    worker.has_time = True
+    assert not is_reached()  # not asked, for now
+    assert worker.asked == 2
+    connection._silent_until["tcp://worker"] = 0.0
+    assert is_reached()
+    assert is_reached()
+    assert worker.asked == 3
 
 
 def test_a_client_that_reconnects_by_itself_is_given_the_time():

@@ -1,5 +1,6 @@
 """The workers as the engine sees them, and which of them is given something next."""
 
+import math
 import time
 from types import SimpleNamespace
 
@@ -32,7 +33,6 @@ def give(member, seconds=0.02, name=None, inputs=None, **more):
         is_long=False,
         is_waiting=False,
         has_begun=False,
-        since=time.monotonic() - 1.0,
     )
     member.add(group)
     return group
@@ -41,6 +41,19 @@ def give(member, seconds=0.02, name=None, inputs=None, **more):
 def turn_out_long(member, group):
     group.is_long = group.has_begun = True
     member.changed()
+
+
+@pytest.fixture
+def let_time_pass(monkeypatch):
+    """A function that lets seconds pass, which do not pass by themselves."""
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+
+    def let_pass(seconds):
+        nonlocal now
+        now += seconds
+
+    return let_pass
 
 
 def test_workers_come_and_go(crew):
@@ -125,14 +138,13 @@ def test_nothing_waits_behind_what_turned_out_long(crew):
     assert a.is_stuck
 
 
-def test_a_worker_that_others_keep_busy_is_tried_again_later(crew, monkeypatch):
+def test_a_worker_that_others_keep_busy_is_tried_again_later(crew, let_time_pass):
     crew.update({"a": told()})
     a = crew.members["a"]
     a.shut()
     assert crew.with_room() is None
     assert 0.0 < crew.next_room() <= 0.5
-    later = time.monotonic() + 10
-    monkeypatch.setattr(time, "monotonic", lambda: later)
+    let_time_pass(10)
     assert crew.with_room(idle=True) is a
 
 
@@ -160,11 +172,25 @@ def test_what_would_have_to_be_moved_is_taken_back_only_if_that_is_worth_it(crew
     assert crew.spare(b) is group
 
 
-def test_a_group_that_is_not_worth_a_hop_waits_where_it_is(crew):
+def test_what_waits_counts_however_late_that_is_for_which_it_waits(crew, let_time_pass):
+    a, b = crew.members.values()
+    give(a, seconds=0.02)
+    waiting = [give(a, seconds=0.025), give(a, seconds=0.035)]
+    let_time_pass(0.5)
+    assert a.load(time.monotonic()) == pytest.approx(0.06)
+    assert a.opens_at == math.inf  # it has enough to do, whenever it comes to that
+    assert crew.spare(b) is waiting[-1]
+    a.remove(next(iter(a.groups.values())))
+    assert a.load(time.monotonic()) == pytest.approx(0.06)
+    assert a.opens_at == pytest.approx(time.monotonic())
+
+
+def test_a_group_that_is_not_worth_a_hop_waits_where_it_is(crew, let_time_pass):
     a, b = crew.members.values()
     give(a, seconds=0.005)
     waiting = give(a, seconds=0.1)
     assert crew.spare(b) is None
+    let_time_pass(1)
     turn_out_long(a, next(iter(a.groups.values())))
     assert crew.spare(b) is waiting
 

@@ -90,7 +90,7 @@ def test_nothing_goes_together_with_an_unknown_node_that_it_waits_for(runs):
     assert job.next_light() is None
 
 
-@pytest.mark.parametrize(("nodes", "size"), [(1000, 150), (200, 50), (100, 25), (60, 25), (40, 20)])
+@pytest.mark.parametrize(("nodes", "size"), [(1000, 300), (200, 67), (100, 33), (60, 25), (40, 20)])
 def test_groups_are_as_large_as_their_cost_and_what_is_ready_allow(runs, nodes, size):
     runs.know(tiny, 0.001)
     job = runs.job([op(tiny)(n) for n in range(nodes)])
@@ -99,6 +99,13 @@ def test_groups_are_as_large_as_their_cost_and_what_is_ready_allow(runs, nodes, 
     assert len(batch.numbers) == size
     assert batch.seconds == pytest.approx(size / 1000)
     assert batch.is_known
+
+
+def test_groups_are_smaller_where_another_run_wants_the_same_threads(runs):
+    runs.know(tiny, 0.001)
+    job = runs.job([op(tiny)(n) for n in range(1000)])
+    job.fill(2, is_alone=False)
+    assert len(job.next_light().numbers) == 100
 
 
 @pytest.mark.parametrize("dear", [range(3), range(500, 503), range(0, 1000, 400)])

@@ -48,10 +48,12 @@ class Desk:
         fields = {"atoms": {}, "pickled": {}, "dumped": {}, "parts": [], "timeouts": {}, **more}
         return Parcel(name, self.topic, entries, functions, **fields)
 
-    def send(self, parcel, *dependencies):
+    def send(self, parcel, *dependencies, worker=None):
         task = Task(None, pickle.loads, pickle.dumps(parcel))
         key = (parcel.group, 0)
-        future = self.client.submit(apply, task, list(dependencies), key=key, pure=False)
+        future = self.client.submit(
+            apply, task, list(dependencies), key=key, pure=False, workers=worker
+        )
         self.futures.append(future)
         return future
 
@@ -152,6 +154,28 @@ def test_what_has_not_begun_is_given_back_while_a_node_takes_long(desk, gate):
     gate.open()
     report, back = desk.final()
     assert (report[0], back) == ([1], [])
+
+
+def test_what_has_not_begun_is_given_back_if_somebody_else_waits(desk, gate, shared_cluster):
+    worker, passing = shared_cluster.workers[0].address, gate.passing
+    desk.send(
+        desk.parcel(lambda x: x or passing(), [(0,), (1,)], run="ours", budget=WAIT), worker=worker
+    )
+    gate.wait()
+    later = desk.parcel(lambda: "of the same run", [()])
+    later.group = f"later-ours-{uuid.uuid4().hex}"
+    desk.send(later, worker=worker)
+    message, _ = desk.next()
+    assert not message["back"]  # it only says that it has begun
+    desk.send(desk.parcel(lambda: "of another", [()]), worker=worker)
+    message, _ = desk.next()
+    assert list(message["back"]) == [1]
+    assert not message["is_late"]
+    gate.open()
+    atoms = [desk.final()[0][1] for _ in range(3)]
+    assert [None] in atoms
+    assert ["of the same run"] in atoms
+    assert ["of another"] in atoms
 
 
 def test_a_group_that_is_dropped_leaves_the_call_and_frees_the_thread(desk, gate, shared_cluster):

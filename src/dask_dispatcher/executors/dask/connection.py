@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT = 4.5  # seconds; connection errors are promised within 5
 _REACH = 2.0  # seconds for a worker to answer us
+_SILENCE = 30.0  # seconds after which one that has not is asked again
 _DEFAULT = "127.0.0.1:8786"
 
 
@@ -72,7 +73,8 @@ class Connection:
         self._embedded: EmbeddedCluster | None = None
         self._owns_client = True
         self._renewing = threading.Lock()  # guards client while it is renewed
-        self._reachable: dict[str, bool] = {}  # by a worker's address: whether it answers us
+        self._answering: set[str] = set()  # addresses of workers that have answered us
+        self._silent_until: dict[str, float] = {}  # of those that did not: when to ask again
         self._pid = os.getpid()
         self._reopen: Callable[[], distributed.Client] = lambda: self._open(address)
         if address is None or address == "":
@@ -229,15 +231,18 @@ class Connection:
         return self.begin(bring())
 
     async def _reaches(self, client: distributed.Client, address: str) -> bool:
-        """Return whether a worker answers us; asked once."""
-        if address not in self._reachable:
-            try:
-                await asyncio.wait_for(client.rpc(address).identity(), _REACH)
-            except (OSError, asyncio.TimeoutError):
-                self._reachable[address] = False
-            else:
-                self._reachable[address] = True
-        return self._reachable[address]
+        """Return whether a worker answers us; one that did not is asked again after a while."""
+        if address in self._answering:
+            return True
+        if time.monotonic() < self._silent_until.get(address, 0.0):
+            return False
+        try:
+            await asyncio.wait_for(client.rpc(address).identity(), _REACH)
+        except (OSError, asyncio.TimeoutError):  # out of reach, or too busy
+            self._silent_until[address] = time.monotonic() + _SILENCE
+            return False
+        self._answering.add(address)
+        return True
 
     def identity(self) -> concurrent.futures.Future[dict[str, Any]]:
         """Ask the scheduler about itself and all its workers."""

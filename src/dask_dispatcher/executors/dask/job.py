@@ -6,7 +6,8 @@ its own, is sent alone, so that Dask's workers, spilling and dashboard see it as
 with those that alone take its value, see `Trees`);
 coroutines go together, to run all at once; all else goes in groups, as many together as `Taker` finds
 right by the running means of their functions (`Estimates`). A group may turn out too long; its worker
-gives back what it has not begun when it has taken 50 ms, and twice what was expected.
+gives back what it has not begun when it has taken 50 ms, and twice what was expected; or when others wait
+for its thread.
 """
 
 from __future__ import annotations
@@ -122,9 +123,9 @@ class Job:
 
     # What goes next
 
-    def fill(self, threads: int) -> None:
-        """Take nodes off the schedule, and sort them by how they are to be sent."""
-        numbers = self._taker.take(threads)
+    def fill(self, threads: int, *, is_alone: bool = True) -> None:
+        """Take nodes off the schedule, and sort them by how they are to be sent; see `Taker.take`."""
+        numbers = self._taker.take(threads, is_alone=is_alone)
         if self._is_even and not self.schedule.losses:
             self.light = numbers
         else:

@@ -53,7 +53,9 @@ class Member:
         self.is_asked = False
         self._changed = changed
         self._shut_until = 0.0
-        self._until = 0.0  # when all that it was given will have ended, as far as we know
+        self._queued = 0.0  # seconds of work of those that wait
+        self._running: list[Group] = []  # one a thread, as far as there are any
+        self._began: dict[str, float] = {}  # when each of them got its thread, as far as we know
         self.update(told)
 
     def update(self, told: Mapping[str, Any]) -> None:
@@ -90,50 +92,48 @@ class Member:
     def add(self, group: Group) -> None:
         """Note that a group was sent to it."""
         self.groups[group.name] = group
-        self._until = max(time.monotonic(), self._until) + group.batch.seconds / self.threads
         self.changed()
 
     def remove(self, group: Group) -> None:
         """Note that a group has ended."""
         self.groups.pop(group.name, None)
-        left = sum(other.batch.seconds for other in self.groups.values())
-        self._until = min(self._until, time.monotonic() + left / self.threads)
         self.changed()
 
     def changed(self) -> None:
         """Note that something has been heard of it, or of one of its groups."""
-        busy = self._busy()
-        self.idle_threads, self.is_stuck = 0, False
-        self.waiting = busy[self.threads :]
+        now = time.monotonic()
+        busy = [g for g in self.groups.values() if not (g.batch.is_async or g.is_waiting)]
+        self._running, self.waiting = busy[: self.threads], busy[self.threads :]
+        self._began = {group.name: self._began.get(group.name, now) for group in self._running}
+        self.idle_threads = self.threads - len(self._running)
+        self.is_stuck = not self.idle_threads and all(group.is_long for group in self._running)
+        self._queued = sum(group.batch.seconds for group in self.waiting)
+        self._until = now + self.load(now)
         if not self.is_running or any(group.batch.is_alone for group in busy):
-            self.opens_at = math.inf
-        elif len(busy) < self.threads:
-            self.idle_threads = self.threads - len(busy)
-            self.opens_at = -math.inf
+            self.idle_threads, self.opens_at = 0, math.inf
         else:
-            self.opens_at = self._opens_behind(busy)
+            self.opens_at = -math.inf if self.idle_threads else self._opens_behind()
         if self.is_shut and self.opens_at < self._shut_until:
             self.opens_at, self.idle_threads = self._shut_until, 0
         self._changed(self)
 
-    def _opens_behind(self, busy: list[Group]) -> float:
+    def _opens_behind(self) -> float:
         """Return when a group may be sent that has to wait for others."""
-        self.is_stuck = all(group.is_long for group in busy[: self.threads])
-        sure = sum(group.batch.is_known and not group.is_long for group in busy[: self.threads])
+        sure = sum(group.batch.is_known and not group.is_long for group in self._running)
         if self.is_stuck or len(self.waiting) >= max(1, (_MOST - 1) * sure):
+            return math.inf
+        if self._queued >= _DEPTH * self.threads:  # not before one of those under way has ended
             return math.inf
         return self._until - _DEPTH
 
-    def _busy(self) -> list[Group]:
-        groups = self.groups.values()
-        return [group for group in groups if not (group.batch.is_async or group.is_waiting)]
-
     def load(self, now: float) -> float:
         """Return the seconds until it has nothing more to do, as far as anybody can say."""
-        left = max(0.0, self._until - now)
+        took = [now - self._began[group.name] for group in self._running]
+        left = self._queued
+        left += sum(max(0.0, g.batch.seconds - t) for g, t in zip(self._running, took, strict=True))
         if self.is_stuck:  # for as long again, as a rule of thumb
-            left += min(now - group.since for group in self._busy()[: self.threads])
-        return left
+            left += self.threads * min(took)
+        return left / self.threads
 
     def order(self) -> tuple[float, float, float]:
         """Return what workers are ordered by: who begins something soonest comes first."""

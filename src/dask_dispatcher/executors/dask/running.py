@@ -4,9 +4,9 @@
 
     worker's thread     hands the nodes to its helper, waits
     helper              runs them one after the other, until they have taken the parcel's budget
-    worker's event loop looks after them: what has not begun when a node takes longer than that is
-                        given back, a node whose time is up is left behind, a task that nobody wants
-                        any more is left altogether
+    worker's event loop looks after them: what has not begun when a node takes longer than that, or
+                        when somebody else waits for the thread, is given back, a node whose time is
+                        up is left behind, a task that nobody wants any more is left altogether
 
 Reports travel as events of the worker's, from where they reach the program's client two hops and
 about 6 ms later; a result would have to be fetched, which takes 5 ms more. They say nothing twice.
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["Runner", "revoke"]
 
 BUDGET = 0.05
-"""Seconds after which a group begins no further node, if it was not expected to take so long."""
+"""Seconds after which a group begins no further node, if it was not expected to take so long, or if
+somebody else waits for its thread."""
 
 _GLANCE = 0.002  # seconds between two looks, by whoever runs it, at whether a group is to go on
 _LOOK = 0.1  # seconds between two looks at a group that takes longer
@@ -297,18 +298,24 @@ class Runner:
         return time.perf_counter() - self._since >= self._parcel.budget
 
     def _tell(self) -> None:
-        """Say what is new, and give back what has not begun if what has takes too long."""
+        """Say what is new; give back what has not begun if that takes too long, or others wait."""
         is_late, elapsed = self._is_over_budget, time.perf_counter() - self._since
-        if not (is_late or self._parcel.is_observed or elapsed >= _SILENCE):
+        gives_back = is_late or (elapsed >= BUDGET and self._others_wait())
+        if not (gives_back or self._parcel.is_observed or elapsed >= _SILENCE):
             return
         with self._lock:
             if self._is_over:
                 return
-            back = _taken(self._slice.todo) if is_late else []
+            back = _taken(self._slice.todo) if gives_back else []
             box = self._slice.outbox
             has_news = box.numbers or box.pickled or box.large or box.failed
             if back or has_news or not self._has_told or is_late > self._has_said_late:
                 self._say(back, is_final=False)
+
+    def _others_wait(self) -> bool:
+        """Return whether a task of another run or program waits for a thread here."""
+        ours = f"-{self._parcel.run}-"
+        return any(ours not in str(task.key) for task in self._worker.state.ready)
 
     def _seconds_left(self) -> float | None:
         """Return how much longer the node under way may take; None: as long as it likes."""

@@ -1,9 +1,10 @@
 """`Taker`: how many nodes of a run come off its schedule at a time.
 
 A group is to take about `_TARGET` seconds: less is not worth its hop. As long as more is ready, it may take
-half of a thread's share of that, so that groups are few at first, and small when that matters. Nodes that
-cost next to nothing are taken by the number, all others one by one until they are enough. What is sent
-alone is taken but a few at a time, since what becomes ready later may be more urgent.
+two thirds of a thread's share of that, so that groups are few at first, and small when that matters; but
+no more than `_HIGHEST`, or another run of this program would have to wait for them. Nodes that cost next to
+nothing are taken by the number, all others one by one until they are enough. What is sent alone is taken
+but a few at a time, since what becomes ready later may be more urgent.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ PROBE = 1000
 """Nodes of a group of which nothing is known."""
 
 _TARGET = 0.025  # seconds that a group is to take
-_HIGHEST = 0.15  # seconds that it may take as long as there is much more to do
+_SHARE = 2 / 3  # of what is ready, a thread
+_HIGHEST = 0.3  # seconds that it may take as long as there is much more to do
+_SHARED = 0.1  # the same, where another run of this program wants the threads too
 _LEAST = 0.005  # seconds below which it is not worth a hop to spread work
 _LARGEST = 2500  # nodes of a group: packing one overlaps with running another
 _LONGEST = 10_000  # nodes of a group that nothing could be run beside
@@ -54,15 +57,17 @@ class Taker:
         self.target = _TARGET
         self.leaves = 1
 
-    def take(self, threads: int) -> list[int]:
+    def take(self, threads: int, *, is_alone: bool = True) -> list[int]:
         """Begin nodes, and return them in the order in which they are to run.
 
         Parameters
         ----------
         threads : int
             That all workers have together.
+        is_alone : bool
+            No other run of this program wants these threads.
         """
-        limit, lead = self._limits(threads)
+        limit, lead = self._limits(threads, _HIGHEST if is_alone else _SHARED)
         self.leaves = max(1, self._schedule.count_ready() // (2 * threads))
         known = self._estimates
         if (known.apart or known.counted) and not self._is_strict:
@@ -90,7 +95,7 @@ class Taker:
             found += taken
         return found
 
-    def _limits(self, threads: int) -> tuple[int, int]:
+    def _limits(self, threads: int, highest: float) -> tuple[int, int]:
         """Return how many nodes to take, and how many of them as leaders of others."""
         if self._is_strict:
             return threads, threads
@@ -102,7 +107,7 @@ class Taker:
         worth = max(1, round(_LEAST / mean))
         most = _LARGEST if ready > threads else _LONGEST
         left = ready * mean / threads
-        self.target = min(max(left / 2, _TARGET), _HIGHEST)
+        self.target = min(max(_SHARE * left, _TARGET), highest)
         limit = max(1, min(most, round(self.target / mean)))
         if threads <= ready and self._schedule.remaining <= limit * threads:
             limit = max(min(limit, worth), min(limit, -(-self._schedule.remaining // threads)))
