@@ -163,7 +163,7 @@ class Controller:
             for target, callee in enumerate(local.packer.functions)
         ]
         small = {**packed.small, **(pickled or {})}
-        return local, [functions, {}, small, list(places), packed.entries]
+        return local, [functions, ((), ()), small, list(places), packed.entries]
 
     def report(self) -> Found:
         """Wait for a report; return what it says."""

@@ -50,7 +50,7 @@ def given(packet):
     functions, atoms, pickled, places = packet.given
     return {
         "functions": {number: load(data) for number, data in functions},
-        "atoms": atoms,
+        "atoms": dict(zip(*atoms, strict=True)),
         "pickled": {number: load(data) for number, data in pickled.items()},
         "places": {number: (key, place) for number, key, place in places},
     }

@@ -31,8 +31,8 @@ class Packet:
     ----------
     entries : list of Entry
     given : tuple
-        Functions; atoms by number; pickled values by number; numbers, keys and places of large
-        values.
+        Functions; numbers of atoms, and the atoms; pickled values by number; numbers, keys and
+        places of large values.
     holds : list
         What must stay where it is until the worker has answered.
     """
@@ -81,7 +81,9 @@ class Packets:
         """
         packed, failed = job.packer.pack(numbers)
         entries = packed.entries
-        atoms: dict[int, Any] = {}
+        # Two lists: a node may take a hundred thousand values, and a dictionary is four times that.
+        known: list[int] = []
+        atoms: list[Any] = []
         pickled = packed.small
         places: list[tuple[int, Any, Place]] = []
         holds: list[Any] = []
@@ -92,7 +94,8 @@ class Packets:
             if value is None and state[need] != DONE:
                 continue  # in the slice before this one
             if type(value) in ATOMS:  # as nearly all are, of a graph of tiny calls
-                atoms[need] = value
+                known.append(need)
+                atoms.append(value)
             elif isinstance(value, Pickled):
                 pickled[need] = value.data
             elif isinstance(value, Held):
@@ -109,7 +112,8 @@ class Packets:
                 except Exception as error:
                     missing[need] = error
             else:
-                atoms[need] = value
+                known.append(need)
+                atoms.append(value)
         for literal in dict.fromkeys(packed.large):
             try:
                 places.append((literal, (job.serial, literal), self._literal(job, literal)))
@@ -121,7 +125,8 @@ class Packets:
         # Only those that go with entries: a packet without any is never sent.
         targets = {entry[1] for entry in entries} if missing else packed.functions
         functions, entries, more = self._functions(job, worker, targets, entries)
-        return Packet(entries, (functions, atoms, pickled, places), holds), [*failed, *more]
+        given = functions, (known, atoms), pickled, places
+        return Packet(entries, given, holds), [*failed, *more]
 
     def _give(
         self,

@@ -280,7 +280,7 @@ class Worker:
 
     def _values(self, given: tuple[Any, ...]) -> Values:
         _, atoms, pickled, places = given
-        values = Values(atoms, pickled)
+        values = Values(dict(zip(*atoms, strict=True)), pickled)
         for number, key, place in places:
             values[number] = Lazy(
                 lambda key=key, place=place: self._store.get(key, place),  # type: ignore[misc]
