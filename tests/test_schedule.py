@@ -213,17 +213,16 @@ def test_a_slice_is_no_longer_than_its_limit():
     assert Play(chain[-1]).take(4, follow=True) == chain[:4]
 
 
-def test_the_next_of_a_chain_can_be_begun_early():
+def test_what_follows_can_be_begun_later():
     a = node()
     b = node(a)
-    play = Play(b)
-    (number,) = play.schedule.take()
-    assert play.schedule.take_next(number, ()) == -1
-    assert play.schedule.take_next(number, play.numbers([b])) == play.plan.index[b]
-    assert play.state(b) == RUNNING
-    assert play.schedule.take_next(play.plan.index[b], play.numbers([a, b])) == -1
-    play.finish(a, b)
-    assert play.schedule.is_over
+    c, d = node(a, b), node(b, node())
+    play = Play(c, d)
+    begun = play.numbers(play.take())
+    assert play.nodes(begun) == [a]
+    assert play.nodes(play.schedule.follow(begun, 2)) == [b, a]
+    assert play.state(a, b, c, d) == [RUNNING, RUNNING, WAITING, WAITING]
+    assert play.nodes(play.schedule.follow(play.numbers([b, a]), 8)) == [c, b, a]
 
 
 def test_nodes_of_ones_own_choice_begin_and_can_be_put_back():

@@ -271,21 +271,12 @@ class Schedule:
             self._is_stale |= self.state[number] == READY
             self.state[number] = RUNNING
 
-    def take_next(self, number: int, among: Container[int]) -> int:
-        """Begin the node that waits for nothing but `number`, which is about to finish.
+    def follow(self, begun: list[int], limit: int) -> list[int]:
+        """Begin also what waits for nothing but nodes that `take` has returned, as it can itself.
 
-        Returns
-        -------
-        int
-            Its number; -1 if there is no such node, or it is not `among` those.
+        Returns up to `limit` nodes, those `begun` included; the one to run first comes last.
         """
-        users = self._dependents[number]
-        if len(users) == 1:
-            user = users[0]
-            if self.waiting[user] == 1 and not self.state[user] and user in among:
-                self.state[user] = RUNNING
-                return user
-        return -1
+        return self._with_followers(begun, limit, Trail())
 
     def put_back(self, numbers: Iterable[int]) -> None:
         """Return nodes that were taken but have not started."""

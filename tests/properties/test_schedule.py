@@ -118,7 +118,10 @@ class Engine:
         behind = [part for part in self.slices if part.worker == worker and part.left]
         trail = behind[-1].trail if behind else Trail()
         here = {n for part in behind for n in part.left}
-        taken = self.schedule.take(limit, follow=follow, trail=trail)
+        if behind or self.rng.random() < 0.7:
+            taken = self.schedule.take(limit, follow=follow, trail=trail)
+        else:
+            taken = self.schedule.follow(self.schedule.take(), limit)
         assert len(taken) <= limit
         assert taken or not self.in_state(READY)
         order = taken[::-1]
@@ -153,20 +156,6 @@ class Engine:
         self.values.update(dict.fromkeys(done, part.worker))
         self.schedule.finish(done)
         part.left = part.left[len(done) :]
-        return True
-
-    def take_next(self):
-        if not self.runnable():
-            return False
-        part = self.rng.choice(self.runnable())
-        number = self.schedule.take_next(part.left[0], self.numbers)
-        if number < 0:
-            return False
-        assert self.schedule.state[number] == RUNNING
-        assert set(self.before(number)) & set(self.in_state(RUNNING)) == {part.left[0]}
-        self.started[number] += 1
-        self.inputs[number] = {n for n in self.before(number) if n != part.left[0]}
-        part.left.insert(1, number)
         return True
 
     def end_elsewhere(self):
@@ -286,7 +275,7 @@ class Engine:
         self.slices, self.elsewhere = [], set()
 
     ACTIONS = (
-        *([take] * 8 + [finish] * 10 + [take_next] * 2 + [end_elsewhere] * 2),
+        *([take] * 10 + [finish] * 10 + [end_elsewhere] * 2),
         *([attempt_fails] * 4 + [resume] * 3 + [put_back] * 2),
         *([lose_worker] * 3 + [lose_values] * 4),
         *(report_late, rank),

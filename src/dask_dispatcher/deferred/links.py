@@ -29,6 +29,7 @@ __all__ = [
     "AGAIN",
     "LINK",
     "NODE",
+    "RUN",
     "Answer",
     "Caller",
     "Here",
@@ -230,8 +231,14 @@ class Site(Protocol):
 LINK: ContextVar[Link | None] = ContextVar("dask_dispatcher_deferred_link", default=None)
 """The way home for the node that runs in this context."""
 
-NODE: ContextVar[Caller | None] = ContextVar("dask_dispatcher_deferred_node", default=None)
-"""The node that runs in this context, where the thread does not tell."""
+NODE: ContextVar[Caller | int | None] = ContextVar("dask_dispatcher_deferred_node", default=None)
+"""The node that runs in this context, where the thread does not tell.
+
+A number stands for the first attempt of that node of `RUN`: of many nodes hardly one asks.
+"""
+
+RUN: ContextVar[str] = ContextVar("dask_dispatcher_deferred_run", default="")
+"""The run whose nodes are numbered in this context."""
 
 
 class _Process:
@@ -285,4 +292,7 @@ def current_caller() -> Caller | None:
     """Return which node asks; None for the program itself."""
     site = current_site()
     caller = site.caller() if site is not None else None
-    return NODE.get() if caller is None else caller
+    if caller is not None:
+        return caller
+    node = NODE.get()
+    return Caller((RUN.get(), node), 1) if isinstance(node, int) else node

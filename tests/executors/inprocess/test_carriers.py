@@ -138,6 +138,74 @@ def test_the_loop_gets_its_turn_between_coroutines_that_never_suspend(executor):
     assert len(set(seen)) > 5
 
 
+# Slices
+
+
+@both_loops
+@pytest.mark.parametrize("where_it_suspends", [1, 40, 299])
+def test_what_follows_a_node_that_suspends_waits_for_it(executor, where, where_it_suspends):
+    node = op(coroutine)(0)
+    for number in range(300):
+        node = op(suspending if number == where_it_suspends else coroutine)(node + 1)
+    assert compute_on(where, executor, [node]) == [300]
+
+
+@both_loops
+def test_what_follows_a_node_that_fails_begins_only_once_that_has_succeeded(executor, where):
+    async def fails_once(value, number):
+        begun.append(number)
+        if number in failing:
+            failing.discard(number)
+            raise ValueError(number)
+        return value + 1
+
+    begun, failing = [], {3, 17, 100}
+    step = op(fails_once, retries=1, retry_delay=0.001)
+    plain = op(fails_once)
+    node = 0
+    for number in range(120):
+        node = (step if number in failing else plain)(node, number)
+    assert compute_on(where, executor, [node]) == [120]
+    assert sorted([*range(120), 3, 17, 100]) == begun
+
+
+def test_nodes_that_follow_wait_for_the_resources_of_those_before():
+    async def use(number):
+        using.append(number)
+        await asyncio.sleep(0)
+        using.remove(number)
+        most.append(len(using))
+        return number
+
+    using, most = [], []
+    with AsyncExecutor(resources={"GPU": 1}) as executor:
+        ends = []
+        for number in range(20):
+            node = op(coroutine)(number)
+            for _ in range(5):
+                node = op(coroutine)(op(use, resources={"GPU": 1})(op(coroutine)(node)))
+            ends.append(node)
+        assert executor.compute(ends) == list(range(20))
+    assert max(most) == 0
+
+
+def test_a_stopped_slice_begins_nothing_more(executor):
+    async def stops(value):
+        begun.append(value)
+        if value == 20:
+            raise KeyboardInterrupt
+        return value + 1
+
+    begun = []
+    node = 0
+    for _ in range(60):
+        node = op(stops)(node)
+    with pytest.raises(KeyboardInterrupt):
+        executor.compute(node)
+    assert begun == list(range(21))
+    assert executor.compute(op(coroutine)(1)) == 1
+
+
 # What a coroutine node finds around it
 
 

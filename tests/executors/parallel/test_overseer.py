@@ -44,12 +44,31 @@ class Overseeing:
 def test_one_look_at_a_time():
     overseeing, looks = Overseeing(), []
     for _ in range(3):
-        overseeing.overseer.look_soon(lambda: looks.append(1))
+        overseeing.overseer.look_soon(lambda: looks.append(1), is_urgent=True)
     assert len(overseeing.later) == 1
     overseeing.call_next()
     assert looks == [1]
-    overseeing.overseer.look_soon(lambda: looks.append(1))
+    overseeing.overseer.look_soon(lambda: looks.append(1), is_urgent=True)
     assert len(overseeing.later) == 1
+
+
+def test_a_look_that_is_urgent_comes_before_one_that_is_not():
+    overseeing, looks = Overseeing(), []
+    for is_urgent in (False, True, False):
+        overseeing.overseer.look_soon(lambda: looks.append(1), is_urgent=is_urgent)
+    assert len(overseeing.later) == 2
+    overseeing.later.sort(key=lambda timer: timer[0])
+    assert overseeing.call_next() < overseeing.call_next()
+    assert looks == [1]
+
+
+def test_what_is_expected_to_take_long_is_given_more_time():
+    overseeing = Overseeing()
+    overseeing.part.seconds = 1000.0
+    overseeing.look(is_room=False)
+    assert overseeing.worker.sent == []
+    overseeing.look(is_room=True)
+    assert overseeing.worker.sent == [("nudge", 1)]
 
 
 @pytest.mark.parametrize("is_room", [True, False])

@@ -141,7 +141,7 @@ def test_dear_calls_come_several_at_a_time_while_nobody_would_miss_them():
     sizes = []
     while numbers := choose(job).numbers:
         sizes.append(len(numbers))
-    assert sizes == [2] * 6 + [1] * 8
+    assert sizes == [4] * 3 + [1] * 8
 
 
 def test_while_all_find_something_ready_a_worker_may_have_more_work_waiting():
@@ -158,8 +158,8 @@ def test_while_all_find_something_ready_a_worker_may_have_more_work_waiting():
 def test_nothing_waits_behind_what_takes_long():
     step = op(work)
     nodes = [step(i) for i in range(4)]
-    job = make_job(*nodes, costs=known({nodes[0]._callee: 0.06}))
-    others = [busy(job, 0.06)]
+    job = make_job(*nodes, costs=known({nodes[0]._callee: 0.12}))
+    others = [busy(job, 0.12)]
     assert Placing().worker_with_room(others, Placing().limit(job, others)) is None
 
 

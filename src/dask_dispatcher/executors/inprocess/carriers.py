@@ -1,9 +1,14 @@
 """Coroutine nodes: tasks that carry them, one task for all that do not suspend.
 
-A task a node would cost more than most coroutines do. So one task, the *carrier*, calls one ready
-coroutine after the other, and steps it by hand. One that ends without suspending costs little more
-than a call. If one suspends, the carrier becomes that node's own task from there on, as
-``asyncio.current_task()``, timeouts and task groups expect, and a new carrier takes over the rest.
+A task a node would cost more than most coroutines do. So one task, the *carrier*, steps one ready
+coroutine after the other by hand, in slices as threads do: what waits for nothing but nodes of the
+slice is in it too. One that ends without suspending costs little more than a call. If one suspends,
+the carrier becomes that node's own task from there on, as ``asyncio.current_task()``, timeouts and
+task groups expect; the rest of the slice goes back to the schedule, and a new carrier comes for it.
+
+Coroutines are stepped through a generator that lives on from one to the next, `_Steps`: so the
+interpreter just passes on what a coroutine returns, where its ``send`` would raise a StopIteration.
+The steps in which a coroutine suspends are that node's own, too.
 """
 
 from __future__ import annotations
@@ -12,11 +17,10 @@ import asyncio
 import contextlib
 import time
 import types
-from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...deferred.links import NODE, Caller
+from ...deferred.links import NODE, RUN, Caller
 from ...errors import ExecutorError
 from ...events import NodeFinished, NodeStarted
 from ..policy import Failure
@@ -29,9 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Carriers"]
 
 _TURN = 0.005  # seconds after which the event loop gets its turn
-_BATCH = 256
+_LARGEST_SLICE = 256
 _WHERE = "event loop"
-_new: Any = tuple.__new__  # makes a named tuple in half the time
 
 
 class _Suspended:
@@ -66,12 +69,15 @@ class Carriers:
         self._engine = engine
         self._job = job
         self.loop = loop
+        job.context.run(RUN.set, job.state.name)
         # Whether anything depends on when a node starts and ends.
         self._is_clocked = job.has_timeouts or job.state.events is not None
         self._is_carried = False  # whether a carrier is there, or called, to take what is ready
         self._is_stepping = False  # whether a node may be in its first step
-        self._todo: deque[int] = deque()  # what the carrier has taken
+        self._todo: list[int] = []  # the rest of the carrier's slice, the next one last
+        self._slice_size = 1
         self._turn_ends = 0.0
+        self._steps = _Steps(job)
         self._done: list[int] = []  # what has ended since the last report
         self._failed: list[tuple[int, BaseException]] = []
         self.suspended: dict[int, _Suspended] = {}
@@ -79,10 +85,6 @@ class Carriers:
         self._tasks: set[asyncio.Task[None]] = set()
         # By number: the resources of the nodes it has taken; a suspended one has its own.
         self._demands: dict[int, Mapping[str, float]] = {}
-        self._unbound = job.coroutine_nodes.difference(
-            number for number, options in job.guarded.items() if options.resources
-        )
-        """The nodes that need no resources."""
 
     @property
     def is_quiet(self) -> bool:
@@ -116,16 +118,23 @@ class Carriers:
 
     def stop(self) -> None:
         """Cancel what has suspended; the lock is held."""
-        while True:
-            try:
-                number = self._todo.popleft()  # the carrier does so too, without the lock
-            except IndexError:
-                break
-            self._release(self._demands.pop(number, None))
+        self._take_todo()
         for node in self.suspended.values():
             node.expired = True
             with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks with it
                 self.loop.call_soon_threadsafe(node.cancel)
+
+    def _take_todo(self) -> list[int]:
+        """Return what the carrier has not begun, the next one last; the lock is held."""
+        rest = []
+        while self._todo:
+            try:
+                rest.append(self._todo.pop())
+            except IndexError:  # the carrier, which needs no lock for it, has just taken the last
+                break
+        for number in rest:
+            self._release(self._demands.pop(number, None))
+        return rest[::-1]
 
     def _begin(self) -> None:
         task = self.loop.create_task(self._carry(), name=NODES_TASK)
@@ -146,19 +155,16 @@ class Carriers:
     async def _carry(self) -> None:
         self._begin_turn()
         while self._refill():
-            while self._todo:
-                rest = self._advance()
-                if rest is not None:
-                    await rest
-                    if not self._take_over():
-                        return
-                    self._begin_turn()
-                elif time.monotonic() > self._turn_ends:
-                    self._pause()
-                    await asyncio.sleep(0)
-                    self._begin_turn()
-                    if not self._go_on():
-                        break
+            rest = self._advance()
+            if rest is not None:
+                await rest
+                if not self._take_over():
+                    return
+                self._begin_turn()
+            elif time.monotonic() > self._turn_ends:
+                self._pause()
+                await asyncio.sleep(0)
+                self._begin_turn()
 
     def _begin_turn(self) -> None:
         self._turn_ends = time.monotonic() + _TURN
@@ -169,23 +175,40 @@ class Carriers:
         Returns
         -------
         coroutine or None
-            What to await, as the last one has suspended; None: none is left, or the turn is over.
+            What to await, as the last one has suspended; None: none is left, or the last one has
+            failed, or the turn is over.
         """
-        todo, step, now, turn_ends = self._todo, self._step, time.monotonic, self._turn_ends
+        todo, done, values, is_clocked = self._todo, self._done, self._job.values, self._is_clocked
+        copy_context, now, turn_ends = self._job.context.copy, time.monotonic, self._turn_ends
+        steps, started = self._steps, 0.0
+        step, ended = steps.begin, steps.ended
         while todo:
             try:
-                number = todo.popleft()
+                number = todo.pop()
             except IndexError:  # the run was stopped in this very moment
-                return None
-            while number >= 0:
-                rest = step(number)
-                if rest is not None:
-                    return rest
-                number = self._next_in_line(number)
-                if now() > turn_ends:
-                    if number >= 0:
-                        todo.appendleft(number)
-                    return None
+                break
+            if is_clocked:
+                started = self._note_started(number)
+            run = copy_context().run
+            try:
+                waited_for = run(step, number)
+            except BaseException as error:
+                self._failed.append((number, error))
+                self._steps = _Steps(self._job)
+                break  # the next one may be there only because this one was to succeed
+            if waited_for is not ended:
+                self._steps = _Steps(self._job)
+                return self._see_through(
+                    self._suspend(number, started), steps.rest(waited_for, run)
+                )
+            if not is_clocked:
+                values[number] = ended.value
+                done.append(number)
+            elif not self._has_ended_in_time(number, ended.value, started):
+                break
+            if now() > turn_ends:
+                break
+        ended.value = None
         return None
 
     def _pause(self) -> None:
@@ -193,20 +216,17 @@ class Carriers:
         with self._engine.lock:
             self._is_stepping = False
             self._report()
+            self._shorten_slices()
             self._engine.wake(self._job)
 
-    def _go_on(self) -> bool:
-        """Return whether the run still goes on after a pause."""
-        with self._engine.lock:
-            self._is_stepping = not self._job.schedule.stopped
-            return self._is_stepping
-
     def _refill(self) -> bool:
-        """Report what has ended; take what is ready; return whether there is anything."""
+        """Report what has ended; see that there is a slice; return whether there is."""
         with self._engine.lock:
             self._report()
-            while not self._todo and (numbers := self._job.take_coroutines(_BATCH)):
-                self._todo.extend(number for number in numbers if self._acquire(number))
+            while not self._todo and (numbers := self._job.take_coroutines(self._slice_size)):
+                begun = [number for number in numbers if self._acquire(number)]
+                self._todo += self._job.with_followers(begun, self._slice_size)
+                self._slice_size = min(2 * self._slice_size, _LARGEST_SLICE)
             self._engine.wake(self._job)
             self._is_carried = self._is_stepping = bool(self._todo)
             self._leave()
@@ -219,13 +239,12 @@ class Carriers:
             self._engine.retire(self._job)
 
     def _acquire(self, number: int) -> bool:
-        if number in self._unbound:
+        options = self._job.guarded.get(number)
+        if options is None or not options.resources:
             return True
-        demand = self._job.guarded[number].resources
-        assert demand is not None
-        if not self._engine.acquire(self._job, number, demand):
+        if not self._engine.acquire(self._job, number, options.resources):
             return False
-        self._demands[number] = demand
+        self._demands[number] = options.resources
         return True
 
     def _release(self, demand: Mapping[str, float] | None) -> None:
@@ -243,14 +262,6 @@ class Carriers:
             self._is_carried = self._is_stepping = True
             return True
 
-    def _next_in_line(self, number: int) -> int:
-        """Begin the coroutine that waited for this one alone, without a turn of the schedule."""
-        with self._engine.lock:
-            if self._failed:  # which may stop the run, and then nothing new is to begin
-                self._report()
-                return -1
-            return self._job.schedule.take_next(number, self._unbound)
-
     def _report(self) -> None:
         done, self._done = self._done, []
         failed, self._failed = self._failed, []
@@ -259,38 +270,37 @@ class Carriers:
                 self._release(self._demands.pop(number, None))
         if done:
             self._job.state.finished(done)
+        if failed:
+            self._give_back()
         for number, error in failed:
             self._engine.attempt_failed(self._job, number, Failure.of(error))
 
-    def _step(self, number: int) -> Coroutine[Any, Any, None] | None:
-        """Step a node once; return what to await if it has suspended."""
-        job, is_clocked = self._job, self._is_clocked
-        run = job.context.copy().run
-        timeout, started = None, 0.0
-        if is_clocked:
-            timeout, started = job.timeout_of(number), time.time()
-            self._note_started(number, started)
-        caller = _new(Caller, ((job.state.name, number), job.state.attempt(number)))
-        try:
-            coroutine, waited_for = run(_begin, caller, job.nodes[number], job.values, job.index)
-        except StopIteration as end:
-            if is_clocked:
-                self._ended(number, end.value, started, timeout)
-            else:
-                job.values[number] = end.value
-                self._done.append(number)
-        except BaseException as error:
-            self._failed.append((number, error))
-        else:
-            return self._see_through(
-                self._suspend(number, started, timeout), coroutine, waited_for, run
-            )
-        return None
+    def _give_back(self) -> None:
+        """Return the rest of the slice, which waits or may not begin, to the schedule."""
+        self._job.put_back(self._take_todo())
+        self._shorten_slices()
 
-    def _ended(self, number: int, value: Any, started: float, timeout: float | None) -> None:
+    def _shorten_slices(self) -> None:
+        self._slice_size = max(1, self._slice_size // 2)
+
+    def _note_started(self, number: int) -> float:
+        """Return the time; record that a node starts now."""
+        started = time.time()
+        if self._job.state.events is not None:
+            node, attempt = self._job.nodes[number], self._job.state.attempt(number)
+            self._job.state.events.append(NodeStarted(started, node, node.label, attempt, _WHERE))
+        return started
+
+    def _has_ended_in_time(self, number: int, value: Any, started: float) -> bool:
+        """Note a node's value, unless it has outlived its timeout; return whether it has not."""
+        timeout = self._job.timeout_of(number)
         if timeout is not None and time.time() - started > timeout:  # it kept the loop from saying
             self._failed.append((number, self._job.timed_out(number, timeout)))
-            return
+            return False
+        self._note_ended(number, value, started)
+        return True
+
+    def _note_ended(self, number: int, value: Any, started: float) -> None:
         self._job.values[number] = value
         self._done.append(number)
         if self._job.state.events is not None:
@@ -299,14 +309,9 @@ class Carriers:
                 NodeFinished(time.time(), node, node.label, attempt, _WHERE, started)
             )
 
-    def _note_started(self, number: int, started: float) -> None:
-        if self._job.state.events is not None:
-            node, attempt = self._job.nodes[number], self._job.state.attempt(number)
-            self._job.state.events.append(NodeStarted(started, node, node.label, attempt, _WHERE))
-
     # Nodes that suspend
 
-    def _suspend(self, number: int, started: float, timeout: float | None) -> _Suspended:
+    def _suspend(self, number: int, started: float) -> _Suspended:
         """From now on the carrier is the task of this node; another one takes over the rest."""
         task = asyncio.current_task()
         assert task is not None
@@ -318,18 +323,17 @@ class Carriers:
                 node.expired = True
                 self.loop.call_soon(node.cancel)
             self._report()
+            self._give_back()
             self._engine.wake(self._job)
-            self.kick()
+        timeout = self._job.timeout_of(number)
         if timeout is not None:
             left = max(0.0, started + timeout - time.time())
             node.timer = self.loop.call_later(left, self._expire, node, timeout)
         return node
 
-    async def _see_through(
-        self, node: _Suspended, coroutine: Any, waited_for: Any, run: Callable[..., Any]
-    ) -> None:
+    async def _see_through(self, node: _Suspended, rest: Awaitable[Any]) -> None:
         try:
-            value = await _drive(coroutine, waited_for, run)
+            value = await rest
         except BaseException as error:
             if not node.expired:
                 if isinstance(error, asyncio.CancelledError) and _is_cancelling(node.task):
@@ -341,7 +345,7 @@ class Carriers:
                     self._failed.append((node.number, error))
         else:
             if not node.expired:
-                self._ended(node.number, value, node.started, None)
+                self._note_ended(node.number, value, node.started)
         if node.timer is not None:
             node.timer.cancel()
         with self._engine.lock:
@@ -362,29 +366,62 @@ class Carriers:
         node.cancel()
 
 
-def _begin(caller: Caller, node: Any, values: Any, index: Any) -> tuple[Any, Any]:
-    """Make and step a node's coroutine, in its own context; return it, and what it waits for."""
-    NODE.set(caller)
-    coroutine = node.call(values, index)
-    return coroutine, coroutine.send(None)
+class _Ended:
+    """What `_Steps` yield when a coroutine has ended, as nothing that a coroutine yields is."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: Any = None
 
 
-@types.coroutine
-def _drive(coroutine: Any, waited_for: Any, run: Callable[..., Any]) -> Generator[Any, Any, Any]:
-    """Await the rest of a coroutine that waits for something, each step through `run`."""
-    while True:
-        try:
+class _Steps:
+    """Makes and steps coroutines, one after the other, up to one that raises or suspends.
+
+    Attributes
+    ----------
+    begin : callable
+        Takes a node's number; called in that node's own context. Returns what the node's coroutine
+        waits for, or `ended`.
+    ended : _Ended
+        Holds what the last coroutine returned.
+    """
+
+    __slots__ = ("_generator", "begin", "ended")
+
+    def __init__(self, job: Job) -> None:
+        self.ended = _Ended()
+        self._generator = _step(job, self.ended)
+        self._generator.send(None)
+        self.begin = self._generator.send
+
+    @types.coroutine
+    def rest(self, waited_for: Any, run: Callable[..., Any]) -> Generator[Any, Any, Any]:
+        """Await the rest of a coroutine that waits for something, each step through `run`."""
+        generator = self._generator
+        while waited_for is not self.ended:
             try:
                 sent = yield waited_for
             except GeneratorExit:
-                coroutine.close()
+                generator.close()
                 raise
             except BaseException as error:
-                waited_for = run(coroutine.throw, error)
+                waited_for = run(generator.throw, error)
             else:
-                waited_for = run(coroutine.send, sent)
-        except StopIteration as end:
-            return end.value
+                waited_for = run(generator.send, sent)
+        return self.ended.value
+
+
+@types.coroutine
+def _step(job: Job, ended: _Ended) -> Generator[Any, Any, None]:
+    starts = job.schedule.starts
+    nodes, values, index = job.nodes, job.values, job.index
+    number = yield
+    while True:
+        again = number in starts
+        NODE.set(Caller((job.state.name, number), starts[number]) if again else number)
+        ended.value = yield from nodes[number].call(values, index)
+        number = yield ended
 
 
 def _is_cancelling(task: asyncio.Task[Any] | None) -> bool:

@@ -457,6 +457,7 @@ class ThreadEngine(Engine):
         busy = self._busy()
         unclear = [member for member in self._members if not member.is_settled(now)]
         stalled = [member for member in unclear if member.is_stalled(now, busy)]
+        is_news = any(member.costly is None for member in stalled)
         for member in stalled:
             self._mark_slow(member)
             self._relieve(member)
@@ -473,10 +474,10 @@ class ThreadEngine(Engine):
         if not (self._jobs or self._carriers):
             self._is_looking = False
             return
-        is_stuck = stalled or len(unclear) < len(self._members)
-        self._pause = _FIRST_LOOK if is_stuck else min(2 * self._pause, _LAST_LOOK)
+        self._pause = _FIRST_LOOK if is_news else min(2 * self._pause, _LAST_LOOK)
+        deadlines = [m.deadline - now for m in self._members if m.deadline is not None]
         assert self._watch is not None
-        self._watch.later(self._pause, self._look)
+        self._watch.later(max(_FIRST_LOOK, min(self._pause, *deadlines, _LAST_LOOK)), self._look)
 
     def _mark_slow(self, member: Member) -> None:
         job = member.job

@@ -6,7 +6,6 @@ import asyncio
 import bisect
 import contextvars
 import types
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -44,19 +43,23 @@ class Job:
         self.index = state.plan.index
         self.loop = loop
         # Nodes see the context variables of whoever started the run, each a copy of its own.
-        self.context = contextvars.copy_context()
+        self.context: contextvars.Context = contextvars.copy_context()
         self.guarded: dict[int, Options] = dict(state.plan.special)
         """The nodes of which options ask something."""
         self.all_guarded = state.owner.policy.timeout is not None
         self.is_careful = bool(self.guarded) or self.all_guarded
         """Whether a slice may hold calls that must be handed out one by one."""
-        self.coroutine_nodes: frozenset[int] = frozenset(state.plan.coroutines)
-        """The coroutine nodes."""
-        self.has_coroutines = bool(self.coroutine_nodes)
+        self.has_coroutines = bool(state.plan.coroutines)
+        # By number: whether it is a coroutine node.
+        self._is_coroutine = bytearray(len(self.nodes) if self.has_coroutines else 0)
+        for number in state.plan.coroutines:
+            self._is_coroutine[number] = True
+        self._has_leaders = False  # whether the schedule knows what does not follow coroutines
         self.has_timeouts: bool = self.all_guarded or any(
             options.timeout is not None for options in self.guarded.values()
         )
-        self.coroutines: deque[int] = deque()
+        # Stacks, as in the schedule: what has just become ready runs first.
+        self.coroutines: list[int] = []
         self._calls: list[int] = []
         # The schedule hands out by priority; what is sorted here has to be kept in that order.
         self._has_priorities = self.has_coroutines and any(
@@ -87,21 +90,21 @@ class Job:
         """Sort what is ready into calls and coroutines."""
         if not self.schedule.has_ready:
             return
-        coroutine_nodes = self.coroutine_nodes
+        is_coroutine = self._is_coroutine
         taken = self.schedule.take(len(self.nodes))
-        calls = [number for number in taken if number not in coroutine_nodes]
-        coroutines = [number for number in taken if number in coroutine_nodes]
+        calls = [number for number in taken if not is_coroutine[number]]
+        coroutines = [number for number in taken if is_coroutine[number]]
         if self._has_priorities:
             self._insert(calls, coroutines)
         else:
             self._calls += calls
-            self.coroutines += reversed(coroutines)  # taken from the left, the calls from the right
+            self.coroutines += coroutines
 
     def _insert(self, calls: Iterable[int], coroutines: Iterable[int]) -> None:
         for number in calls:
             bisect.insort(self._calls, number, key=self._priority)
         for number in coroutines:
-            bisect.insort(self.coroutines, number, key=lambda other: -self._priority(other))
+            bisect.insort(self.coroutines, number, key=self._priority)
 
     def _priority(self, number: int) -> float:
         options = self.guarded.get(number)
@@ -117,22 +120,25 @@ class Job:
         return taken
 
     def take_coroutines(self, limit: int) -> list[int]:
-        """Begin up to `limit` ready coroutines."""
+        """Begin up to `limit` ready coroutines; the one to run first comes last."""
         self.sort_ready()
-        return [self.coroutines.popleft() for _ in range(min(limit, len(self.coroutines)))]
+        taken = self.coroutines[-limit:]
+        del self.coroutines[-limit:]
+        return taken
+
+    def with_followers(self, begun: list[int], limit: int) -> list[int]:
+        """Begin also coroutines that wait for nothing but `begun`, up to `limit` with these."""
+        if self._has_priorities or 2 * len(begun) > limit:
+            return begun
+        if not self._has_leaders:
+            self._has_leaders = True
+            calls = {number for number, flag in enumerate(self._is_coroutine) if not flag}
+            self.schedule.leaders = calls.union(self.guarded)
+        return self.schedule.follow(begun, limit)
 
     def put_back(self, numbers: list[int]) -> None:
         """Return nodes that were taken but have not started."""
-        if not self.has_coroutines:
-            self.schedule.put_back(numbers)
-            return
-        calls = [number for number in numbers if number not in self.coroutine_nodes]
-        coroutines = [number for number in numbers if number in self.coroutine_nodes]
-        if self._has_priorities:
-            self._insert(calls, coroutines)
-        else:
-            self._calls += calls
-            self.coroutines += coroutines
+        self.schedule.put_back(numbers)
 
     def drop_ready(self) -> None:
         """Forget what was ready: the run is stopped."""

@@ -384,15 +384,19 @@ class ParallelEngine(Engine):
                 break
             self._jobs.rotate(-1)
         if self._jobs:
-            self._overseer.look_soon(self._look)
+            is_observed = any(job.state.events is not None for job in self._jobs)
+            self._overseer.look_soon(self._look, is_urgent=self._is_room or is_observed)
             self._start_more()
         if len(self._workers) > self._max_workers:
             self._dismiss_surplus()
 
     def _look(self) -> None:
-        idle = any(worker.is_idle for worker in self._workers)
-        is_room = idle or self._may_start
-        self._overseer.look(self._workers, is_room=is_room)
+        self._overseer.look(self._workers, is_room=self._is_room)
+
+    @property
+    def _is_room(self) -> bool:
+        """Whether there is a worker that has nothing to do, or could be one."""
+        return self._may_start or any(worker.is_idle for worker in self._workers)
 
     def _start_more(self) -> None:
         """Start another worker if there is something to do and nobody to do it."""

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Chosen", "Placing"]
 
 _TARGET = 0.005  # seconds that a slice is to take
-_AMPLE = 0.02  # the same, while so much is ready that what one worker has is not missed by another
+_AMPLE = 0.04  # the same, while so much is ready that what one worker has is not missed by another
 _SHORT = 0.005  # seconds of work a worker may have when it is given more
-_LONG = 0.05  # the same, while each finds something ready; more would be taken back (`overseer`)
+_LONG = 0.1  # the same, while each finds something ready
 _LARGEST = 1000  # nodes of a slice
 _MANY = 8  # nodes ready for each worker, which are ample
 _UNKNOWN = _TARGET / 8  # seconds that a call of which nothing is known is counted for
@@ -121,9 +121,11 @@ class _Pick:
             self.numbers.append(number)
             job.note_place(number, self._worker)
             cost = job.seconds(number)
-            self.seconds += _UNKNOWN if cost is None else cost
             self.is_known = self.is_known and cost is not None
-            self.is_full = alone or self.seconds >= self._target
+            cost = _UNKNOWN if cost is None else cost
+            self.seconds += cost
+            # Another one like it would be farther from the target than this is.
+            self.is_full = alone or self.seconds + cost / 2 >= self._target
             self._is_risky = number in job.suspects
         return True
 
