@@ -55,6 +55,11 @@ def test_no_run_is_faster_than_the_bound() -> None:
     assert cost_table([each]).splitlines()[2].startswith("| 3 |")
 
 
+def test_large_values_are_there_while_the_cluster_is_looked_at() -> None:
+    outcome = Simulation(1).run(calls([0.4] * 3, [10_000_000] * 3, chain=True))
+    assert outcome.seconds > 1.2  # some of the looks, one every half a second, fall into that
+
+
 def test_every_worker_is_used() -> None:
     outcome = Simulation(8).run(wide(160, 0.05))
     assert outcome.seconds < 160 * 0.05 / 8 * 1.5
