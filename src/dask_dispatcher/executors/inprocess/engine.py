@@ -78,6 +78,10 @@ class ThreadEngine(Engine):
         self._closing = False
         # By function: the mean seconds of a call, and whether it waits rather than computes.
         self._slow: dict[Callable[..., Any], tuple[float, bool]] = {}
+        # Of these, what was thought to compute and now seems to wait. Its next call is timed together
+        # with what it stands in line for a processor: to ask for that gives up the interpreter's
+        # lock, before and after the call.
+        self._doubted: set[Callable[..., Any]] = set()
         # What has been called alone and was not slow. Where one function was slow, those of which
         # nothing is known are called alone at first.
         self._fast: set[Callable[..., Any]] = set()
@@ -156,6 +160,7 @@ class ThreadEngine(Engine):
             self._carriers.pop(job.state, None)
         if not self._jobs and len(self._slow) + len(self._fast) > _MOST_COSTS:
             self._slow.clear()
+            self._doubted.clear()
             self._fast.clear()
 
     def close(self) -> None:
@@ -301,8 +306,8 @@ class ThreadEngine(Engine):
             member.job, member.todo = job, numbers
             size = len(numbers)
             self.lock.release()
-            # Of one that is expected to wait it is enough to know whether it computes after all.
-            clock = time.thread_time if member.is_waiting else processor_seconds
+            is_doubted = member.costly in self._doubted
+            clock = processor_seconds if is_doubted else time.thread_time
             worked = None if member.costly is None else clock()
             started = time.perf_counter()
             try:
@@ -313,7 +318,7 @@ class ThreadEngine(Engine):
                 self.lock.acquire()
             self._report(member, job)
             if member.costly is not None:
-                self._note_cost(member.costly, seconds, worked)
+                self._note_cost(member.costly, seconds, worked, is_sure=is_doubted)
             elif seconds > _SLICE_SECONDS * 2:
                 job.slice_size = max(1, job.slice_size // 2)
             elif size * 2 > job.slice_size and seconds < _SLICE_SECONDS:
@@ -412,15 +417,26 @@ class ThreadEngine(Engine):
                 self.wake(job)
 
     def _note_cost(
-        self, function: Callable[..., Any], seconds: float, worked: float | None
+        self,
+        function: Callable[..., Any],
+        seconds: float,
+        worked: float | None,
+        *,
+        is_sure: bool,
     ) -> None:
         """Keep a running mean of a slow function's cost; forget one that has become fast.
 
-        `worked` is how many of the seconds the call computed, if it is known.
+        `worked` is how many of the seconds the call computed, if that is known. Unless it `is_sure`,
+        something else may have had the processor meanwhile.
         """
         mean, waits = self._slow.get(function, (seconds, True))
         if worked is not None:  # the look may have come while something else had the processor
-            waits = seems_to_wait(worked, seconds, self._busy())
+            seems_waiting = seems_to_wait(worked, seconds, self._busy())
+            if seems_waiting and not (waits or is_sure):
+                self._doubted.add(function)
+            else:
+                waits = seems_waiting
+                self._doubted.discard(function)
         mean += 0.25 * (seconds - mean)
         if mean < _SLOW / 10:
             self._slow.pop(function, None)
