@@ -145,9 +145,11 @@ class Packer:
                 add(self._entry(number, packed))
             except Exception as error:
                 failed.append((number, error))
-        taken = set(chain.from_iterable(map(needs.__getitem__, numbers)))
-        taken.difference_update(numbers)  # in place: one node may need a hundred thousand others
-        packed.needs = list(taken)
+        if len(numbers) == 1:  # it may need a hundred thousand others, each once
+            packed.needs = list(needs[numbers[0]])
+        else:
+            taken = chain.from_iterable(map(needs.__getitem__, numbers))
+            packed.needs = list(set(taken).difference(numbers))
         packed.functions = {entry[1] for entry in packed.entries}
         return packed, failed
 
