@@ -94,7 +94,7 @@ def test_who_compiles_in_the_midst_of_another_does_not_disturb_it():
     assert is_right(compile_plan(shared))
 
 
-def test_an_error_while_compiling_leaves_no_lock():
+def test_an_error_while_compiling_lets_the_next_one_write():
     class Broken:
         def __dask_tokenize__(self) -> str:
             raise RuntimeError("no token")

@@ -7,6 +7,8 @@ nodes; where that fails, another plan has the node too, and it makes itself a di
 Two that compile at the same time must not both write: each would take the nodes that the other has
 just numbered for new ones. Whoever comes while another compiles, in another thread, in a signal
 handler, or while a user's argument is being hashed, does not wait, but compiles with a dictionary.
+Who writes is known by a weak reference, not by a lock: Ctrl-C may come before whoever has a lock can
+see to its release, and what was interrupted is soon gone.
 
 `Users` is the table of needs turned round. Where one node waits, that is kept; where several do, in
 two arrays, of four bytes an edge, and four a node.
@@ -15,7 +17,9 @@ two arrays, of four bytes an edge, and four a node.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
+import weakref
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -23,7 +27,18 @@ from typing import Any
 
 __all__ = ["Numbers", "Users"]
 
-_writing = threading.Lock()  # held by whoever writes numbers on nodes
+
+def _reset() -> None:
+    global _guard, _writer
+    _guard = threading.RLock()  # for a moment; a signal handler may compile in its midst
+    _writer = None
+
+
+_guard: threading.RLock
+_writer: weakref.ref[Numbers] | None  # what writes on nodes now
+_reset()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset)
 
 
 class Numbers(Mapping[Any, int]):
@@ -42,7 +57,7 @@ class Numbers(Mapping[Any, int]):
         Of the nodes that an equal one stands for: the number of that one.
     """
 
-    __slots__ = ("merged", "nodes", "table")
+    __slots__ = ("__weakref__", "merged", "nodes", "table")
 
     def __init__(self, nodes: list[Any]) -> None:
         self.nodes = nodes
@@ -52,14 +67,26 @@ class Numbers(Mapping[Any, int]):
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Let nodes be numbered in this block: by `table` if somebody else writes on nodes now."""
-        if not _writing.acquire(blocking=False):
-            self.table = {}
-            yield
-            return
         try:
+            if not self._claim():
+                self.table = {}
             yield
         finally:
-            _writing.release()
+            self._give_up()
+
+    def _claim(self) -> bool:
+        """Become what writes on nodes, if nothing does; return whether it is."""
+        global _writer
+        with _guard:
+            if _writer is None or _writer() is None:
+                _writer = weakref.ref(self)
+            return _writer() is self
+
+    def _give_up(self) -> None:
+        global _writer
+        with _guard:
+            if _writer is not None and _writer() is self:
+                _writer = None
 
     def find(self, node: Any) -> int:
         """Return the node's own number, also if it is merged; -1 if none is found."""

@@ -26,6 +26,7 @@ from dask_dispatcher import (
     RunCancelledError,
     op,
 )
+from dask_dispatcher.plan import compile_plan
 
 BOUND = 20.0  # seconds in which a run must have ended after a fault: noticing it, and 10 more
 
@@ -241,6 +242,7 @@ def test_a_keyboard_interrupt_after_any_call_leaves_the_executor_usable():
     finally:
         signal.signal(signal.SIGINT, sigint)
     assert next(moments) > 100
+    assert compile_plan([op(identity)(5)]).index.table is None  # nobody counts as compiling
 
 
 def interrupted(moment, call):

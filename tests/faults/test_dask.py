@@ -449,7 +449,8 @@ def test_all_workers_die_and_one_joins_later(cluster, starts_log, gate):
         cluster.add_worker()
         assert outcome(run.results(BOUND)) == [1, 2, 3]
         check_works(executor)
-    assert all(count <= 2 for count in starts_log.counts().values())
+    # Once, and again for each of the two that died, which they did one after the other.
+    assert all(count <= 3 for count in starts_log.counts().values())
 
 
 # Row 28
