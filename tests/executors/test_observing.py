@@ -1,7 +1,9 @@
 """`Pump`: what observers are told, when, and what one can break."""
 
 import asyncio
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -15,6 +17,7 @@ from dask_dispatcher.events import (
     RunEnded,
     RunStarted,
 )
+from tests.support import eventually
 
 WAIT = 20.0
 
@@ -245,3 +248,24 @@ def test_results_come_after_the_observers_last_batch(executor):
         return again.has_ended
 
     assert asyncio.run(main())
+
+
+def test_an_observed_run_is_gone_with_its_last_reference():
+    class Ignores:
+        def on_events(self, batch):
+            pass
+
+    def call():
+        return 1
+
+    gone = weakref.ref(call)
+    with AsyncExecutor() as executor:
+        run = executor.start([op(call)()], observers=[Ignores()])
+        assert run.results(WAIT)[0].unwrap().fetch() == 1
+        executor.compute(op(identity)(2))  # so that no thread is left with the call in its hands
+        gc.disable()  # what is not gone now waits for the collector
+        try:
+            del run, call
+            eventually(lambda: gone() is None, WAIT)
+        finally:
+            gc.enable()

@@ -58,6 +58,8 @@ class Pump:
 
     def _look(self) -> None:
         if self._state.schedule.is_over or self._state.defunct is not None:
+            # The run, which knows us by this, is then gone with its last reference.
+            self._state.watchers.remove(self._look)
             self._over.set()
 
     def _run(self) -> None:
