@@ -249,7 +249,7 @@ class Schedule:
             if room <= 0:
                 ends.append(number)
                 continue
-            one = sole[number]
+            one = sole[number]  # as `Users` does, without a call
             for user in (one,) if one >= 0 else rows[starts[number] : starts[number + 1]]:
                 count = waiting[user]
                 if count > 1:
@@ -359,7 +359,7 @@ class Schedule:
                 continue
             state[number] = DONE
             ended += 1
-            one = sole[number]
+            one = sole[number]  # as `Users` does, without a call
             for user in (one,) if one >= 0 else rows[starts[number] : starts[number + 1]]:
                 count = waiting[user] - 1
                 waiting[user] = count

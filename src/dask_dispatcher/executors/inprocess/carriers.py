@@ -277,7 +277,7 @@ class Carriers:
 
     def _give_back(self) -> None:
         """Return the rest of the slice, which waits or may not begin, to the schedule."""
-        self._job.put_back(self._take_todo())
+        self._job.schedule.put_back(self._take_todo())
         self._shorten_slices()
 
     def _shorten_slices(self) -> None:

@@ -339,7 +339,7 @@ class ThreadEngine(Engine):
         if done:
             job.state.finished(done)
         if member.todo:
-            job.put_back(member.take_todo())
+            job.schedule.put_back(member.take_todo())
         for number, error in member.take_failed():
             self.attempt_failed(job, number, Failure.of(error, None))
         if job.schedule.is_over:
@@ -375,9 +375,9 @@ class ThreadEngine(Engine):
             ):
                 continue
             if position < len(numbers) - 1:  # first the plain ones, which come before it
-                job.put_back(numbers[: position + 1])
+                job.schedule.put_back(numbers[: position + 1])
                 return numbers[position + 1 :]
-            job.put_back(numbers[:position])
+            job.schedule.put_back(numbers[:position])
             return self._prepare(member, job, number, function)
         return numbers
 
@@ -518,7 +518,7 @@ class ThreadEngine(Engine):
         job = member.job
         if job is None:
             return
-        job.put_back(member.take_todo())
+        job.schedule.put_back(member.take_todo())
         done = member.take_done()
         if done:
             job.state.finished(done)

@@ -133,10 +133,6 @@ class Job:
             self.schedule.leaders = calls.union(self.guarded)
         return self.schedule.follow(begun, limit)
 
-    def put_back(self, numbers: list[int]) -> None:
-        """Return nodes that were taken but have not started."""
-        self.schedule.put_back(numbers)
-
     def drop_ready(self) -> None:
         """Forget what was ready: the run is stopped."""
         self._calls.clear()
