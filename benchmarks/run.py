@@ -61,7 +61,11 @@ def _parse() -> argparse.Namespace:
     add("--engines", type=_names, default=frozenset(), help="names as in the tables, by commas")
     add("-n", type=_sizes, help="sizes of the tiny shapes (1000,10000,100000)")
     add("--cluster-n", type=_sizes, help="the same on a Dask cluster (1000)")
-    add("--rounds", type=int, help="rounds of an engine that takes 0.1 to 5 s (5)")
+    add(
+        "--rounds",
+        type=int,
+        help="rounds of an engine that takes 0.4 to 5 s; quicker ones get more (5)",
+    )
     add("--workflows", type=Path, nargs="+", default=[], help="WfFormat files, or their folder")
     add("--out", type=Path, help="folder to write RESULTS.md and results.svg to")
     return parser.parse_args()

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from bench.engines.base import Engine
 from bench.workloads import Build, Collect, Handle, Workload, Wrap
 
-FAST, SLOW = 0.1, 5.0  # seconds: below FAST more rounds are cheap, above SLOW they are too dear
+TURN, SLOW = 0.4, 5.0  # seconds: below TURN more rounds are cheap, above SLOW they are too dear
+MOST = 8  # times as many rounds, at most, for a quick engine
 
 
 @dataclass
@@ -53,8 +54,8 @@ class Timing:
         if not self.seconds:
             return True
         first = self.seconds[0]
-        enough = 2 if first > SLOW else rounds * 3 if first < FAST else rounds
-        return len(self.seconds) < enough
+        cheap = min(MOST, max(1.0, TURN / first))
+        return len(self.seconds) < (2 if first > SLOW else round(rounds * cheap))
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def compare(workload: Workload, size: int, engines: Iterable[Engine], rounds: in
     engines : iterable of Engine
         Open engines; those that do not accept the workload are left out.
     rounds : int
-        Rounds for an engine that takes 0.1 to 5 s; three times as many below, two above.
+        Rounds for an engine that takes 0.4 to 5 s. A quicker one has more, up to eight times as
+        many, as many as fill that time: what takes milliseconds is hit by every hiccup. Two above.
 
     Returns
     -------
