@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .deferred import DeferredChannel, DeferredFuture
 from .errors import (
     AlreadySet,
     ChannelClosed,
@@ -24,10 +23,6 @@ from .errors import (
     WorkerLostError,
 )
 from .events import Observer
-from .executors.base import Executor
-from .executors.inprocess.executor import AsyncExecutor
-from .executors.run import Run
-from .futures import NodeFuture
 from .graph import DispatchGraph
 from .nodes import CollectNode, DataNode, DispatchNode, IndexNode
 from .ops import Op, OpFactory, op
@@ -35,8 +30,13 @@ from .results import Err, Ok, Result
 
 if TYPE_CHECKING:
     from .client import Client
+    from .deferred import DeferredChannel, DeferredFuture
+    from .executors.base import Executor
     from .executors.dask.executor import DaskExecutor
+    from .executors.inprocess.executor import AsyncExecutor
     from .executors.parallel.executor import ParallelExecutor
+    from .executors.run import Run
+    from .futures import NodeFuture
     from .interop.collections import from_dask, from_dask_keys
     from .progress import ProgressBar
     from .report import ChromeTrace, EventLog, Report
@@ -89,15 +89,22 @@ __all__ = [
     "op",
 ]
 
-# Loaded on first use, since they import Dask, or rich, or what not every program needs.
+# Loaded on first use: what describes a graph is here at once; what runs one imports asyncio, Dask or
+# rich, and takes as long again, which a process that only unpickles nodes need not wait for.
 _LAZY = {
+    "AsyncExecutor": ".executors.inprocess.executor",
     "ChromeTrace": ".report",
     "Client": ".client",
     "DaskExecutor": ".executors.dask.executor",
+    "DeferredChannel": ".deferred",
+    "DeferredFuture": ".deferred",
     "EventLog": ".report",
+    "Executor": ".executors.base",
+    "NodeFuture": ".futures",
     "ParallelExecutor": ".executors.parallel.executor",
     "ProgressBar": ".progress",
     "Report": ".report",
+    "Run": ".executors.run",
     "Worker": ".worker",
     "from_dask": ".interop.collections",
     "from_dask_keys": ".interop.collections",
