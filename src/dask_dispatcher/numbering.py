@@ -167,21 +167,20 @@ class Users:
     ) -> None:
         self._counts: list[int] | None = counts
         self.sole = last
-        self.starts = array("i", [0]) * (len(needs) + 1)
+        self.starts = starts = array("i", [0]) * (len(needs) + 1)
         self.rows = rows = array("i")
         if max(counts, default=0) < 2:
             return
         # Each row is filled from its end, so that what says where it ends then says where it starts.
-        starts = list(accumulate([count if count > 1 else 0 for count in counts]))
-        starts.append(starts[-1])
+        starts[:-1] = array("i", accumulate(count if count > 1 else 0 for count in counts))
+        starts[-1] = starts[-2]
         rows.extend(array("i", [0]) * starts[-1])
-        for user, mine in zip(range(len(needs) - 1, -1, -1), reversed(needs), strict=True):
-            for need in mine:
+        for user in range(len(needs) - 1, -1, -1):
+            for need in needs[user]:
                 if counts[need] > 1:
+                    last[need] = -1
                     starts[need] = place = starts[need] - 1
                     rows[place] = user
-        self.starts = array("i", starts)
-        self.sole = [user if count == 1 else -1 for user, count in zip(last, counts, strict=True)]
 
     @classmethod
     def of(cls, needs: Sequence[tuple[int, ...]]) -> Users:
