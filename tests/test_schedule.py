@@ -188,6 +188,37 @@ def test_a_slice_follows_what_waits_for_nodes_of_the_one_before_and_its_own():
     assert play.schedule.is_over
 
 
+@pytest.mark.parametrize("limit", [8, 9, 11, 13])
+def test_a_trail_leads_through_a_whole_graph_of_which_nothing_is_over(limit):
+    """What there was no room for is not forgotten: in the end all else would wait for it."""
+    layer = [node() for _ in range(4)]
+    for _ in range(9):
+        layer = [node(a, b) for a, b in zip(layer, layer[1:] + layer[:1])]
+    play, trail = Play(node(*layer)), Trail()
+    slices = [play.take(limit, follow=True, trail=trail)]
+    while trail.goes_on:
+        slices.append(play.take(limit, follow=True, trail=trail))
+    assert len({found for part in slices for found in part}) == 41
+    for part in slices:
+        play.finish(*part)
+    assert play.schedule.is_over
+
+
+def test_what_there_was_no_room_for_is_taken_by_whoever_comes_first_once_it_is_ready():
+    first = node()
+    users = [node(first) for _ in range(6)]
+    play, trail = Play(node(*users)), Trail()
+    begun = play.take(3, follow=True, trail=trail)
+    assert begun[0] is first
+    play.finish(first)
+    elsewhere = play.take(2)
+    rest = play.take(8, follow=True, trail=trail)
+    assert (len(begun), len(elsewhere), len({*begun, *elsewhere, *rest})) == (3, 2, 7)
+    play.finish(*begun[1:], *elsewhere, *rest)
+    play.finish(*play.take())
+    assert play.schedule.is_over
+
+
 @pytest.mark.parametrize("end", [Play.finish, Play.put_back])
 def test_a_slice_does_not_follow_what_is_not_running_any_more(end):
     a, other = node(), node()

@@ -189,12 +189,14 @@ class _Compiler:
                 placeholders = node._args
             else:
                 placeholders = node._inputs()
+            total = len(nodes)
             for value in placeholders:
                 if type(value) in PLACEHOLDERS:
                     # As `number` does; a call for each edge would take longer than all the rest.
                     need = value._place if table is None else table.get(value, -1)
-                    if need >= len(nodes) or nodes[need] is not value:
-                        need = len(nodes)
+                    if need >= total or nodes[need] is not value:
+                        need = total
+                        total += 1
                         nodes.append(value)
                         last.append(number)
                         uses.append(1)

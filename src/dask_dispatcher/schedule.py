@@ -68,13 +68,15 @@ class Trail:
     ----------
     ends : list of int
         Nodes that were taken, and what waits for them was not looked at.
+    next : list of int
+        Nodes that may follow, and for which there was no room.
     left : dict of int to int
         Of nodes met: how many they wait for beyond those that were followed.
     setbacks : int
         Of the schedule, when this was begun.
     """
 
-    __slots__ = ("ends", "left", "setbacks")
+    __slots__ = ("ends", "left", "next", "setbacks")
 
     def __init__(self) -> None:
         self.begin(0)
@@ -82,8 +84,14 @@ class Trail:
     def begin(self, setbacks: int) -> None:
         """Forget all that was followed."""
         self.ends: list[int] = []
+        self.next: list[int] = []
         self.left: dict[int, int] = {}
         self.setbacks = setbacks
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether `take` is likely to find something that may follow."""
+        return bool(self.ends or self.next)
 
 
 class Schedule:
@@ -232,9 +240,14 @@ class Schedule:
         sole, rows, starts = self._sole, self._rows, self._starts
         if trail.setbacks != self._setbacks or len(trail.left) > _LONG:
             trail.begin(self._setbacks)
-        left = trail.left
+        left, later = trail.left, trail.next
         found: list[int] = []
         room = limit - len(taken)
+        while later and room > 0:
+            number = later.pop()
+            if not state[number]:  # else it has become ready since
+                taken.append(number)
+                room -= 1
         # What waits for those that are over has been told, and is ready if it can be.
         before = [number for number in trail.ends if state[number] == RUNNING]
         trail.ends = ends = []
@@ -257,7 +270,10 @@ class Schedule:
                     if count:
                         left[user] = count
                         continue
-                if state[user] or user in leaders or room <= 0:
+                if state[user] or user in leaders:
+                    continue
+                if room <= 0:
+                    later.append(user)
                     continue
                 # What follows directly runs next: values live shortly.
                 state[user] = RUNNING

@@ -68,8 +68,13 @@ def refuse_local_only(plan: Plan) -> None:
         Names the node, the argument, and what to use instead.
     """
     remedies: dict[type, str | None] = {}  # of the types that are met: there are few
-    for node in plan.nodes:
-        if type(node) is Op and (node._kwargs or not _FINE.issuperset(map(type, node._args))):
+    for node, mine in zip(plan.nodes, plan.needs, strict=True):
+        if type(node) is not Op:
+            continue
+        args = node._args
+        if mine and len(mine) == len(args) and not (node._nested or node._kwargs):
+            continue  # each argument is a node of its own
+        if node._kwargs or not _FINE.issuperset(map(type, args)):
             _check(node, remedies)
 
 

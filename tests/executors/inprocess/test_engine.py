@@ -7,6 +7,7 @@ import time
 import pytest
 
 from dask_dispatcher import AsyncExecutor, DependencyError, NodeTimeoutError, NoWorkersError, op
+from dask_dispatcher.executors.inprocess.crew import _HAS_CPU_CLOCKS, _is_runnable
 from tests.support import eventually
 
 WAIT = 20.0
@@ -392,3 +393,47 @@ def test_an_executor_at_rest_looks_at_nothing(executor):
     assert not engine._jobs
     assert not engine._carriers
     assert not engine._job_of
+
+
+# What is slow
+
+
+@pytest.fixture
+def stuck(executor):
+    """A member whose thread waits, as one does that has no processor or no interpreter's lock."""
+    release, begun = threading.Event(), threading.Event()
+
+    def block():
+        begun.set()
+        assert release.wait(WAIT)
+
+    run = executor.start([op(block)()])
+    assert begun.wait(WAIT)
+    member = next(m for m in executor._engine._members if m.job is not None)
+    eventually(lambda: not _is_runnable(member.thread), WAIT)
+    yield member
+    release.set()
+    run.results(WAIT)
+
+
+@pytest.mark.skipif(not _HAS_CPU_CLOCKS, reason="there is no telling what a thread computes")
+def test_a_call_is_not_slow_because_its_thread_had_no_processor(stuck, monkeypatch):
+    computed = 0.0
+    monkeypatch.setattr(stuck, "_cpu_seconds", lambda: computed)
+    with stuck._lock:
+        stuck._seen, stuck.is_waiting = -1, False
+        assert not stuck.is_stalled(10.0, busy=2)
+        assert stuck.is_stalled(10.003, busy=2)
+        assert not stuck.is_slow
+        computed = 0.002
+        assert stuck.is_stalled(10.005, busy=2)
+        assert stuck.is_slow
+
+
+@pytest.mark.skipif(not _HAS_CPU_CLOCKS, reason="there is no telling what a thread computes")
+def test_a_call_that_waits_is_slow_at_once_if_nothing_else_computes(stuck):
+    with stuck._lock:
+        stuck._seen, stuck.is_waiting = -1, False
+        assert not stuck.is_stalled(10.0, busy=1)
+        assert stuck.is_stalled(10.003, busy=1)
+        assert stuck.is_slow

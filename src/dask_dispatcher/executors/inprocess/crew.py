@@ -22,6 +22,7 @@ __all__ = ["Member", "processor_seconds", "seems_to_wait"]
 
 _DOUBT = 0.05  # seconds before a call is taken for a waiting one while others compute
 _SETTLED = 0.016  # seconds between two looks at a call that waits
+_COMPUTED = 0.001  # seconds of the processor in one call, from which on it is slow beyond doubt
 _HAS_CPU_CLOCKS = hasattr(time, "pthread_getcpuclockid")
 
 
@@ -134,7 +135,7 @@ class Member:
         self.timeout: float | None = None
         self.is_waiting = False
         self._seen = self._seen_waits = -1
-        self._seen_at = self._seen_cpu = self._settled_until = 0.0
+        self._seen_at = self._seen_cpu = self._computed = self._settled_until = 0.0
 
     def rest(self) -> None:
         """Wait until called; gives the lock back meanwhile, which is held once."""
@@ -208,13 +209,23 @@ class Member:
             self._seen_waits = -1 if self.is_waiting else _count_waits(self.thread)
             return False
         elapsed = now - self._seen_at
-        waits = seems_to_wait(cpu - self._seen_cpu, elapsed, busy)
+        self._computed = cpu - self._seen_cpu
+        waits = seems_to_wait(self._computed, elapsed, busy)
         if waits and not self.is_waiting:
             # On a loaded machine a call that computes may get no processor for a while.
             is_clear = busy <= 1 or elapsed > _DOUBT or self._is_still(elapsed)
             waits = is_clear and not _is_runnable(self.thread)
         self.is_waiting = waits
         return True
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether its call, which is stalled, is known to wait or to compute for long.
+
+        Else it may be quick, and its thread just had no processor since the look before: the whole
+        process was stopped, or others had the processor, or the interpreter's lock.
+        """
+        return self.is_waiting or self._computed >= _COMPUTED or not _HAS_CPU_CLOCKS
 
     def _is_still(self, elapsed: float) -> bool:
         """Return whether the thread has not stirred in its call.

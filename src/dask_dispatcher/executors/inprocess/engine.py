@@ -475,7 +475,8 @@ class ThreadEngine(Engine):
         stalled = [member for member in unclear if member.is_stalled(now, busy)]
         is_news = any(member.costly is None for member in stalled)
         for member in stalled:
-            self._mark_slow(member)
+            if member.is_slow:
+                self._mark_slow(member)
             self._relieve(member)
         for member in tuple(self._members):
             if member.deadline is not None and member.deadline <= now:

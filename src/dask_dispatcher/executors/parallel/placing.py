@@ -170,7 +170,7 @@ class Placing:
         for worker in workers:
             if worker.is_open and worker.slices and self._has_room(worker, _SHORT):
                 (part,) = worker.slices.values()
-                if part.job is job and part.trail is not None and part.trail.ends:
+                if part.job is job and part.trail is not None and part.trail.goes_on:
                     return worker
         return None
 

@@ -39,6 +39,7 @@ BUILT_IN: tuple[Any, ...] = (list, operator.getitem)
 IndexNode."""
 _COLLECT, _GET_ITEM = range(2)
 
+_get_target = operator.itemgetter(1)
 _NO_PLACES: tuple[int, ...] = ()
 _NO_NAMES: tuple[str, ...] = ()
 # One object for all that are alike: pickle then writes it once a message.
@@ -127,6 +128,7 @@ class Packer:
         failed: list[tuple[int, Exception]] = []
         nodes, needs, add = self._nodes, self._needs, packed.entries.append
         last, target = None, -1
+        width, places = 0, _NO_PLACES
         for number in numbers:
             node = nodes[number]
             if type(node) is Op and node._kwargs is None and not node._nested:
@@ -135,7 +137,10 @@ class Packer:
                 args, mine = node._args, needs[number]
                 # As many as it needs, so each is a node of its own, and in this order.
                 if args and len(mine) == len(args):
-                    add((number, target, tuple(mine), self._first_places(len(mine)), _NO_NAMES))
+                    if len(mine) != width:
+                        width = len(mine)
+                        places = self._first_places(width)
+                    add((number, target, mine, places, _NO_NAMES))
                     continue
                 found = self._plain_args(args, mine)
                 if found is not None:
@@ -150,7 +155,7 @@ class Packer:
         else:
             taken = chain.from_iterable(map(needs.__getitem__, numbers))
             packed.needs = list(set(taken).difference(numbers))
-        packed.functions = {entry[1] for entry in packed.entries}
+        packed.functions = set(map(_get_target, packed.entries))
         return packed, failed
 
     def _first_places(self, count: int) -> tuple[int, ...]:
