@@ -223,9 +223,10 @@ def test_a_declared_input_without_a_value_is_a_value_error(executor):
     assert executor.gather(executor.run(graph, inputs={source: 4})) == [5]
 
 
-def test_inputs_map_nodes(executor):
-    with pytest.raises(TypeError, match="inputs"):
-        executor.run([op(identity)(1)], inputs={"a": 1})
+@pytest.mark.parametrize("inputs", [{"a": 1}, [1], [("a", 1)], 1, "ab"], ids=repr)
+def test_inputs_map_nodes(executor, inputs):
+    with pytest.raises(TypeError, match="inputs must map nodes"):
+        executor.run([op(identity)(1)], inputs=inputs)
 
 
 @pytest.mark.parametrize("value", [None, ValueError("a value"), Ok(1), Err(ValueError()), [op]])

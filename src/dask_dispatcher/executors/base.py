@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
-from ..errors import DispatcherError, ExecutorError, RunCancelledError
+from ..errors import DispatcherError, ExecutorError, RunCancelledError, one
 from ..futures import NodeFuture
 from ..graph import DispatchGraph
 from ..nodes import DispatchNode
@@ -323,7 +323,7 @@ class Executor:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"a {type(self).__name__} cannot travel to another process; make one inside the node "
+            f"{one(type(self))} cannot travel to another process; make one inside the node "
             "that needs it"
         )
 
@@ -391,6 +391,8 @@ class Executor:
     def _plan(
         self, nodes: Requested, inputs: Inputs | None
     ) -> tuple[list[DispatchNode[Any]], Plan]:
+        if inputs is not None and not isinstance(inputs, Mapping):
+            raise TypeError(f"inputs must map nodes to values, which {one(type(inputs))} does not")
         inputs = dict(inputs) if inputs else {}
         for node in inputs:
             if not isinstance(node, DispatchNode):

@@ -12,7 +12,7 @@ import pickle
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from ...errors import RemoteError, SerializationError, portable, safe_text
+from ...errors import RemoteError, SerializationError, one, portable, safe_text
 from ...pickling import Pickler, dumps, is_plain_array
 from ...shared import Shared
 from ..policy import Failure
@@ -105,7 +105,7 @@ def _dump(value: Any, what: str, kind: type[P]) -> tuple[Dumped, P]:
             return (file.getvalue(), [buffer.raw() for buffer in buffers]), pickler
     except BaseException as error:
         raise SerializationError(
-            f"{what}, a {type(value).__name__}, cannot be pickled: {type(error).__name__}: "
+            f"{what}, {one(type(value))}, cannot be pickled: {type(error).__name__}: "
             f"{safe_text(error, 500)}"
         ) from error
 
