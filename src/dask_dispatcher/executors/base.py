@@ -358,6 +358,7 @@ class Executor:
         blocking: bool,
     ) -> Run:
         self._check_open()
+        _check_observers(observers)
         requested, plan = self._plan(nodes, inputs)
         self._engine.prepare(plan)
         state = RunState(self._engine, plan, fail_fast=fail_fast)
@@ -410,6 +411,13 @@ class Executor:
 
 
 Self = TypeVar("Self", bound=Executor)
+
+
+def _check_observers(observers: Iterable[Observer]) -> None:
+    for observer in observers:
+        if not callable(getattr(observer, "on_events", None)):
+            kind = one(type(observer))
+            raise TypeError(f"an observer has a method on_events(batch), which {kind} has not")
 
 
 def _raise_first(run: Run, results: Results) -> None:
