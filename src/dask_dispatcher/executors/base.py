@@ -278,7 +278,7 @@ class Executor:
     def reset(self) -> None:
         """Forget every computed value, and cancel what runs; workers and engine stay."""
         self._check_open()
-        self._forget("the executor was reset, which let the value go")
+        self._forget("the executor was reset, which let the value go", self._states)
 
     def close(self) -> None:
         """Cancel what runs and end all that this executor started; a second close is harmless."""
@@ -291,16 +291,17 @@ class Executor:
         if self._closed or os.getpid() != self._pid:
             return False
         self._closed = True
-        self._forget("the executor is closed, which let the value go")
+        self._forget("the executor is closed, which let the value go", self._states)
         return True
 
-    def _forget(self, reason: str) -> None:
+    def _forget(self, reason: str, states: Iterable[RunState]) -> None:
+        """End some of its runs, and let go of what they have computed."""
         with self._engine.lock:
-            for state in list(self._states):
+            for state in list(states):
                 if not state.schedule.is_over:
                     state.stop()
                 state.forget(reason)
-            self._states.clear()
+                self._states.discard(state)
 
     def __enter__(self: Self) -> Self:
         self._check_open()
