@@ -128,6 +128,21 @@ def test_copies_are_counted_from_one(client):
         client.replicate([future], n=0)
 
 
+def test_an_executor_outlives_its_client(shared_cluster):
+    with DaskExecutor(shared_cluster.address) as executor:
+        own = executor.run([op(int)("3")])
+        with executor.client as client:
+            future = client.submit(op(int)("2"))
+            assert future.fetch(30) == 2
+        assert "closed" in repr(client)
+        with pytest.raises(ExecutorError, match="client is closed"):
+            future.fetch(5)
+        with pytest.raises(ExecutorError, match="this Client is closed"):
+            client.submit(op(int)("2"))
+        assert executor.gather(own) == [3]
+        assert executor.client.submit(op(int)("4")).fetch(30) == 4
+
+
 def test_an_executor_has_a_client(shared_cluster):
     with DaskExecutor(shared_cluster.address) as executor:
         node = op(int)("4") * 2

@@ -154,6 +154,29 @@ def test_what_the_program_froze_stays_frozen() -> None:
     assert in_oldest(fresh[-collector._STEP :]) < collector._STEP
 
 
+@pytest.mark.parametrize("lines", range(3))
+def test_what_another_thread_freezes_in_between_stays_frozen(lines: int) -> None:
+    promoter, passed = Promoter(), list[int]()
+
+    def trace(frame: Any, event: str, arg: Any) -> Any:
+        if event == "line":
+            passed.append(frame.f_lineno)
+            if len(passed) == 1 + lines:
+                gc.freeze()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(lambda frame, *_: trace if frame.f_code is Promoter._move.__code__ else None)
+    try:
+        promoter._move()
+        frozen = gc.get_freeze_count()
+    finally:
+        sys.settrace(before)
+        gc.unfreeze()
+    assert len(passed) > lines
+    assert frozen > collector._IMMORTAL
+
+
 def test_no_setting_changes() -> None:
     def settings() -> tuple[Any, ...]:
         return gc.isenabled(), gc.get_threshold(), gc.get_debug(), list(gc.callbacks)

@@ -309,9 +309,9 @@ def test_a_deep_chain_of_pure_calls_has_a_key():
     ],
 )
 def test_what_cannot_be_hashed_is_named(argument, what):
-    with pytest.raises(TypeError, match=rf"argument 0, a .*{what}.*__dask_tokenize__"):
+    with pytest.raises(TypeError, match=rf"argument 0, an? .*{what}.*__dask_tokenize__"):
         pure(many, argument).key  # noqa: B018
-    with pytest.raises(TypeError, match=rf"argument 'k', a .*{what}.*__dask_tokenize__"):
+    with pytest.raises(TypeError, match=rf"argument 'k', an? .*{what}.*__dask_tokenize__"):
         pure(many, k=argument).key  # noqa: B018
 
 

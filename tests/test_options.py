@@ -82,8 +82,10 @@ def test_sense_is_accepted(name, value):
 
 
 def test_unknown_options_are_type_errors():
-    with pytest.raises(TypeError, match="retrys"):
+    with pytest.raises(TypeError, match="op has no option 'retrys'; it has label, retries, "):
         op(int, retrys=1)
+    with pytest.raises(TypeError, match="op has no option 'retrys'"):
+        op(int).options(retrys=1)
 
 
 def test_the_typed_names_are_the_options():

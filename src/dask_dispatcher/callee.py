@@ -20,6 +20,7 @@ import cloudpickle
 
 from .nesting import PLACEHOLDERS, Nested, enclose
 from .options import Options
+from .pickling import SCRIPTS
 
 __all__ = ["Callee", "Kindred"]
 
@@ -123,7 +124,7 @@ def _restore(cls: type[Callee], source: Any, options: dict[str, Any]) -> Callee:
 def _importable(callee: Callee) -> Any:
     """Return what another process finds under the name of the callee's function; None: nothing."""
     name = callee.__module__
-    if not name or name == "__main__" or "<locals>" in callee.__qualname__:
+    if not name or name in SCRIPTS or "<locals>" in callee.__qualname__:
         return None
     by_value = cloudpickle.list_registry_pickle_by_value()
     if any(name == package or name.startswith(f"{package}.") for package in by_value):

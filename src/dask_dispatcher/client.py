@@ -55,17 +55,20 @@ class Client:
     """
 
     def __init__(self, address: Any = None, *, security: Security | None = None) -> None:
-        self._init(DaskExecutor(address, security=security))
+        self._init(DaskExecutor(address, security=security), is_owner=True)
 
     @classmethod
     def of(cls, executor: DaskExecutor) -> Client:
-        """Return a client that shares the connection of an executor, and closes with it."""
+        """Return a client that shares an executor, which outlives it; it closes with the executor."""
         client = cls.__new__(cls)
-        client._init(executor)
+        client._init(executor, is_owner=False)
         return client
 
-    def _init(self, executor: DaskExecutor) -> None:
+    def _init(self, executor: DaskExecutor, *, is_owner: bool) -> None:
         self._executor = executor
+        self._is_owner = is_owner
+        self._is_closed = False
+        self._states: weakref.WeakSet[RunState] = weakref.WeakSet()
         self._sent: weakref.WeakValueDictionary[DispatchNode[Any], NodeFuture[Any]]
         self._sent = weakref.WeakValueDictionary()
         # A future keeps those of the nodes that were sent along with it, so that these need not be
@@ -113,6 +116,7 @@ class Client:
             plan.special[number] = dataclasses.replace(plan.options(number), workers=bound)
         engine.prepare(plan)
         state = RunState(engine, plan, fail_fast=False)
+        self._states.add(state)
         self._executor._states.add(state)
         engine.keeping.add(state)
         futures = [
@@ -175,23 +179,33 @@ class Client:
         engine.connection.client.replicate(keys, n=n)
 
     def _check_open(self) -> None:
-        if self._executor._closed:
+        if self.is_closed:
             raise ExecutorError("this Client is closed; make a new one")
         self._executor._check_open()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it, or the executor that it belongs to, has been closed."""
+        return self._is_closed or self._executor._closed
 
     def close(self) -> None:
         """Disconnect and let the values go; scheduler and workers live on.
 
-        A second close is harmless; anything else afterwards raises ExecutorError.
+        So does the executor of which this is ``executor.client``. A second close is harmless; anything
+        else afterwards raises ExecutorError.
         """
-        if self._executor._closed:
+        if self.is_closed:
             return
         if self._stopped_manager:
             try:
                 self.dask.amm.start()
             except Exception as error:
                 log.warning("the active memory manager stays stopped: %r", error)
-        self._executor.close()
+        self._is_closed = True
+        if self._is_owner:
+            self._executor.close()
+        else:
+            self._executor._forget("the client is closed, which let the value go", self._states)
 
     def __enter__(self) -> Client:
         self._check_open()
@@ -201,7 +215,7 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Client: {self._executor._describe()}>"
+        return f"<Client: {'closed' if self.is_closed else self._executor._describe()}>"
 
 
 def _futures(futures: Iterable[NodeFuture[Any]]) -> list[NodeFuture[Any]]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import repeat
+from itertools import chain, repeat
 from operator import methodcaller
 
 __all__ = ["Promoter", "collector_paused"]
@@ -90,12 +89,13 @@ class Promoter:
             self._move()
 
     def _move(self) -> None:
-        if gc.get_freeze_count() > _IMMORTAL:
-            self.until_step = repeat(None)  # for ever
-            return
-        self._moved += _STEP
-        # Both within one call, so that no thread, signal or fork comes in between.
-        deque(map(_call, (gc.freeze, gc.unfreeze)), maxlen=0)
+        # All within one call, so that no thread, signal or fork comes in between. `any` goes on to
+        # the next as long as the last has said nothing.
+        counts = map(_call, (gc.get_freeze_count,))
+        if any(chain(map(_IMMORTAL.__lt__, counts), map(_call, (gc.freeze, gc.unfreeze)))):
+            self.until_step = repeat(None)  # for ever: there are frozen objects
+        else:
+            self._moved += _STEP
 
 
 def _has_generations() -> bool:

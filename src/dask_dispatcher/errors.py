@@ -240,6 +240,18 @@ def shown(label: str) -> str:
     return printable(label, 100)
 
 
+def one(kind: type) -> str:
+    """Return the name of a type with its article, as messages have it.
+
+    Examples
+    --------
+    >>> one(list), one(object)
+    ('a list', 'an object')
+    """
+    article = "an" if kind.__name__[:1] in "aeiouAEIOU" else "a"
+    return f"{article} {kind.__name__}"
+
+
 def printable(text: str, limit: int) -> str:
     """Return `text` cut to `limit` characters, its unprintable ones escaped.
 

@@ -19,6 +19,7 @@ import uuid
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from .errors import one
 from .tokens import tokenize
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _token(node: DispatchNode[Any], what: str, value: Any) -> str:
         return f"{what} {tokenize(value)}"
     except Exception as error:
         raise TypeError(
-            f"{node!r} is pure, but its {what}, a {type(value).__name__}, cannot be hashed the "
+            f"{node!r} is pure, but its {what}, {one(type(value))}, cannot be hashed the "
             "same way in every interpreter; give its class __dask_tokenize__, or drop pure=True"
         ) from error
 

@@ -13,6 +13,8 @@ import functools
 from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Any
 
+from .errors import one
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -211,7 +213,7 @@ class _Search:
         if any(type(item) in PLACEHOLDERS or type(item) is _Part for item in items):
             if id(container) in self.loops:
                 raise TypeError(
-                    f"a {type(container).__name__} in the arguments holds both itself and a node; "
+                    f"{one(type(container))} in the arguments holds both itself and a node; "
                     "pass the node as an argument of its own"
                 )
             part = _Part(len(self.steps))

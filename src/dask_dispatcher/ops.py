@@ -222,7 +222,7 @@ class OpFactory(Callee, Generic[R]):
 
     def options(self, **options: Any) -> OpFactory[R]:
         """Return a copy with these options changed; see `op`."""
-        return OpFactory(self.func, Options(**{**self.settings.given(), **options}))
+        return OpFactory(self.func, Options.of({**self.settings.given(), **options}))
 
     @overload
     def __get__(self, owner: None, cls: type) -> OpFactory[R]: ...
@@ -326,7 +326,7 @@ def op(func: Any = _NOT_GIVEN, /, **options: Any) -> Any:
     >>> load("a.csv").label
     'load'
     """
-    settings = Options(**options)
+    settings = Options.of(options)
     options = {name: getattr(settings, name) for name in options}  # `after` may be an iterator
     if func is _NOT_GIVEN:
         return lambda decorated: op(decorated, **options)

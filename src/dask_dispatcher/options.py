@@ -84,6 +84,15 @@ class Options:
     resources: Mapping[str, float] | None = None
     workers: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Options:
+        """Return the options that a user gives by name; TypeError if there is no such option."""
+        names = [field.name for field in fields(cls)]
+        for name in given:
+            if name not in names:
+                raise TypeError(f"op has no option {name!r}; it has {', '.join(names)}")
+        return cls(**given)
+
     def __post_init__(self) -> None:
         self._set("label", check_label(self.label))
         for name in ("retries", "max_losses", "nout"):

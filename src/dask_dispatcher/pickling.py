@@ -4,6 +4,9 @@ From 3.1.3 on cloudpickle gives functions that travel by value a made-up file na
 pickle to equal bytes. Then no traceback could show the user's own lines. What is pickled here is
 compared with nothing, so code keeps its file.
 
+What the user's script defines travels by value also where that script is not ``__main__``: processes
+that multiprocessing spawns have it as ``__mp_main__``, a name that nobody else can import.
+
 An array that repeats itself by strides of zero, as ``numpy.broadcast_to`` and Dask's ``ones`` make
 them, travels as what it repeats: numpy would write out every element.
 """
@@ -19,7 +22,10 @@ from typing import IO, Any
 
 import cloudpickle
 
-__all__ = ["Pickler", "dumps", "is_plain_array"]
+__all__ = ["SCRIPTS", "Pickler", "dumps", "is_plain_array"]
+
+SCRIPTS = frozenset({"__main__", "__mp_main__"})
+"""Names under which a process has the user's script, as no other process does."""
 
 _TABLE = cloudpickle.Pickler.dispatch_table
 _CLOUDPICKLES = _TABLE.maps[0]  # the others are copyreg's
@@ -52,11 +58,13 @@ _OWN: dict[type, Callable[[Any], tuple[Any, ...]]] = {CodeType: _with_file}
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
-    """Cloudpickle's pickler, but for the file names of code and arrays that repeat themselves."""
+    """Cloudpickle's pickler, but for file names, spawned scripts, and arrays that repeat themselves."""
 
     def __init__(self, file: IO[bytes], **options: Any) -> None:
         if (numpy := sys.modules.get("numpy")) is not None and hasattr(numpy, "ndarray"):
             _OWN[numpy.ndarray] = _compact
+        if (script := sys.modules.get("__mp_main__")) is not None:
+            cloudpickle.register_pickle_by_value(script)
         # As one dict: every object of a type that is not there would cost two misses of a ChainMap.
         self.dispatch_table = {**copyreg.dispatch_table, **_CLOUDPICKLES, **_OWN}
         super().__init__(file, **options)

@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .nesting import PLACEHOLDERS
+from .pickling import SCRIPTS
 
 __all__ = ["tokenize"]
 
@@ -201,13 +202,14 @@ def _hash(data: bytes) -> str:
 
 
 def _name(thing: Any) -> tuple[Any, str]:
-    return thing.__module__, thing.__qualname__
+    module = thing.__module__
+    return "__main__" if module in SCRIPTS else module, thing.__qualname__
 
 
 def _is_importable(thing: Any) -> bool:
     """Return whether another interpreter finds a function or class under its name."""
     module, path = _name(thing)
-    if module == "__main__":
+    if module in SCRIPTS:
         return False
     found: Any = sys.modules.get(module)
     for part in path.split("."):

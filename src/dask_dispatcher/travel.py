@@ -16,7 +16,7 @@ import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .errors import SerializationError
+from .errors import SerializationError, one
 from .nesting import Nested
 from .nodes import CollectNode, IndexNode
 from .ops import Op
@@ -86,7 +86,7 @@ def _check(node: Op[Any], remedies: dict[type, str | None]) -> None:
         remedy = remedies[kind]
         if remedy is not None:
             raise SerializationError(
-                f"argument {name} of {node.label}, a {kind.__name__}, cannot leave this "
+                f"argument {name} of {node.label}, {one(kind)}, cannot leave this "
                 f"process; {remedy}",
                 node=node,
                 label=node.label,

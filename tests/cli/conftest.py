@@ -61,6 +61,7 @@ def folder(tmp_path, monkeypatch):
     """Go to a folder with `program.py` in it."""
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "beside.py").write_text("import program\nfrom program import total\n")
+    (tmp_path / "leave.py").write_text("raise SystemExit(0)\n")
     (tmp_path / "crash.py").write_text("def inner():\n    1 / 0\ninner()\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path

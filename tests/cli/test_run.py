@@ -95,6 +95,7 @@ def test_evil_labels_are_escaped(dispatch_here):
         (["program.py:broken"], "KeyError: 'inside'"),
         (["program.py:wants"], "TypeError"),
         (["crash.py:x"], "ZeroDivisionError: division by zero (./crash.py:2)"),
+        (["leave.py:x"], "cannot import leave.py: SystemExit: 0"),
         (["program.py:declared"], "inputs of the graph have no value"),
         (["program.py:total", "--executor", "threads"], "threads"),
         (["program.py:total", "--scheduler", "tcp://127.0.0.1:1", "--executor", "async"], "needs --executor dask"),

@@ -116,7 +116,7 @@ class ForgetsRepeats(ThreadsExecutor):
 
 
 class KeepsValuesWhenClosed(ThreadsExecutor):
-    def _forget(self, reason):
+    def _forget(self, reason, states):
         pass
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dask_dispatcher import (
     AlreadySet,
     AsyncExecutor,
     ChannelClosed,
+    DaskExecutor,
     DeferredChannel,
     DeferredError,
     DeferredFuture,
@@ -25,6 +27,7 @@ from dask_dispatcher import (
     RunCancelledError,
     op,
 )
+from tests.support import Cluster
 from tests.support.waiting import eventually
 
 WAIT = 30.0
@@ -248,34 +251,77 @@ def test_a_cancelled_get_leaves_its_item_to_others(
     channel: DeferredChannel[bytes] = DeferredChannel(10)
     blocks = [bytes([number]) * size for number in range(60)]
 
-    @op
-    async def take_every_other() -> list[bytes]:
-        found = []
-        while True:
-            unwanted = asyncio.ensure_future(channel.aget())
-            await asyncio.sleep(0)  # so that it has asked
-            unwanted.cancel()
-            try:
-                found.append(await channel.aget())
-            except ChannelClosed:
-                return found
-
     if by_program:
-        run = executor.start([take_every_other()])
+        run = executor.start([take_every_other(channel)])
         for block in blocks:
             channel.put(block, timeout=WAIT)
         channel.close()
         (found,) = executor.gather(run.results(timeout=WAIT))
     else:
-        found, _ = executor.compute([take_every_other(), produce(channel, blocks)])
+        found, _ = executor.compute([take_every_other(channel), produce(channel, blocks)])
 
-    def all_are_there() -> bool:  # the last may have been given back after the close
-        with contextlib.suppress(ChannelClosed):
-            while True:
-                found.append(channel.get())
-        return sorted(found) == blocks
+    eventually(lambda: found.extend(left_in(channel)) or sorted(found) == blocks, WAIT)
 
-    eventually(all_are_there, WAIT)
+
+@op
+async def take_every_other(channel: DeferredChannel[bytes]) -> list[bytes]:
+    found = []
+    while True:
+        unwanted = asyncio.ensure_future(channel.aget())
+        await asyncio.sleep(0)  # so that it has asked
+        unwanted.cancel()
+        try:
+            found.append(await channel.aget())
+        except ChannelClosed:
+            return found
+
+
+def left_in(channel: DeferredChannel[bytes]) -> Iterator[bytes]:
+    """Yield what is in a closed channel; the last may have been given back after the close."""
+    with contextlib.suppress(ChannelClosed):
+        while True:
+            yield channel.get()
+
+
+@pytest.mark.parametrize("size", [1, 20_000], ids=["small", "large"])
+def test_it_does_so_from_processes_of_a_node(executor: Executor, size: int) -> None:
+    channel: DeferredChannel[bytes] = DeferredChannel(10)
+    blocks = [bytes([number]) * size for number in range(60)]
+
+    def take() -> list[bytes]:
+        with ParallelExecutor(1) as nested:
+            return nested.compute(take_every_other(channel))
+
+    run = executor.start([op(take)()])
+    for block in blocks:
+        channel.put(block, timeout=WAIT)
+    channel.close()
+    (found,) = executor.gather(run.results(timeout=WAIT))
+    eventually(lambda: found.extend(left_in(channel)) or sorted(found) == blocks, WAIT)
+
+
+@pytest.mark.parametrize("size", [1, 20_000], ids=["small", "large"])
+def test_it_does_so_from_dask_workers_of_a_node(shared_cluster: Cluster, size: int) -> None:
+    channel: DeferredChannel[bytes] = DeferredChannel(10)
+    taken: DeferredFuture[list[bytes]] = DeferredFuture()
+    all_there: DeferredFuture[bool] = DeferredFuture()
+    blocks = [bytes([number]) * size for number in range(20)]
+    address = shared_cluster.address
+
+    def take() -> None:
+        with DaskExecutor(address) as nested:
+            taken.put(nested.compute(take_every_other(channel)))
+            all_there.fetch(timeout=WAIT)  # the last may be on its way back yet
+
+    with ParallelExecutor(1) as executor:
+        run = executor.start([op(take)()])
+        for block in blocks:
+            channel.put(block, timeout=WAIT)
+        channel.close()
+        found = taken.fetch(timeout=WAIT)
+        eventually(lambda: found.extend(left_in(channel)) or sorted(found) == blocks, WAIT)
+        all_there.put(True)
+        run.results(timeout=WAIT)
 
 
 def test_a_coroutine_node_that_blocks_is_told_to_await(executor: Executor) -> None:

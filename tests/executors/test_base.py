@@ -39,6 +39,13 @@ def future_of(run):
 # What is run
 
 
+def test_what_cannot_observe_is_refused(executor):
+    started = []
+    with pytest.raises(TypeError, match="on_events"):
+        executor.run([op(started.append)(1)], observers=[print])
+    assert started == []
+
+
 def test_an_empty_request_gives_an_empty_list(executor):
     assert executor.run([]) == []
     assert executor.compute([]) == []
@@ -223,9 +230,10 @@ def test_a_declared_input_without_a_value_is_a_value_error(executor):
     assert executor.gather(executor.run(graph, inputs={source: 4})) == [5]
 
 
-def test_inputs_map_nodes(executor):
-    with pytest.raises(TypeError, match="inputs"):
-        executor.run([op(identity)(1)], inputs={"a": 1})
+@pytest.mark.parametrize("inputs", [{"a": 1}, [1], [("a", 1)], 1, "ab"], ids=repr)
+def test_inputs_map_nodes(executor, inputs):
+    with pytest.raises(TypeError, match="inputs must map nodes"):
+        executor.run([op(identity)(1)], inputs=inputs)
 
 
 @pytest.mark.parametrize("value", [None, ValueError("a value"), Ok(1), Err(ValueError()), [op]])
@@ -351,6 +359,25 @@ def test_reset_cancels_what_runs(executor, release):
     release.set()
     assert executor.compute(op(identity)(2)) == 2
     assert started == []
+
+
+@pytest.mark.parametrize("end", ["reset", "close"])
+def test_a_run_that_its_executor_ends_tells_what_became_of_each_node(executor, release, end):
+    begun = threading.Event()
+    good, bad = op(identity)(1), op(int)("x")
+    stuck = op(lambda: begun.set() or release.wait(WAIT))()
+    run = executor.start([good, bad, stuck, op(identity)(stuck)])
+    assert begun.wait(WAIT)
+    ended = run.as_completed()
+    assert {next(ended)[0], next(ended)[0]} == {good, bad}
+    getattr(executor, end)()
+    gone, failed, *unfinished = (result.unwrap_err() for result in run.results(WAIT))
+    assert type(gone) is ExecutorError
+    assert end in str(gone)
+    assert isinstance(failed.__cause__, ValueError)
+    assert all(type(error) is RunCancelledError for error in unfinished)
+    assert [error.node for error in unfinished] == [stuck, run.results()[3].error.node]
+    assert [type(result.error) for _, result in ended] == [RunCancelledError] * 2
 
 
 def test_use_after_close_is_an_executor_error():

@@ -172,19 +172,24 @@ def test_records_are_frozen(executor, recorder):
             event.time = 0
 
 
-def test_an_observer_that_raises_is_reported_and_dropped(executor, recorder, caplog):
+@pytest.mark.parametrize("batches", [1, 2], ids=["as it begins", "later"])
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, asyncio.CancelledError])
+def test_an_observer_that_raises_is_reported_and_dropped(
+    executor, recorder, caplog, error, batches
+):
     calls = []
 
     class Broken:
         def on_events(self, batch):
             calls.append(batch)
-            raise ZeroDivisionError
+            if len(calls) == batches:
+                raise error
 
     assert executor.run([op(identity)(1)], observers=[Broken(), recorder])[0].is_ok()
-    assert len(calls) == 1
+    assert len(calls) == batches
     (record,) = caplog.records
     assert "'Broken' raised and is dropped" in record.message
-    assert record.exc_info[0] is ZeroDivisionError
+    assert record.exc_info[0] is error
     assert isinstance(recorder.events[-1], RunEnded)
 
 

@@ -181,6 +181,25 @@ def test_exceptions_that_resist(steady_trial, make, kinds):
     steady_trial.check(steady_trial.start(neighbours()), [*range(20)])
 
 
+class Refused(Exception):
+    def __init__(self, who, why):
+        super().__init__(f"{who} was refused: {why}")
+        self.who = who
+
+
+def test_an_exception_that_pickle_cannot_rebuild_is_the_users_own(steady_trial):
+    def refuse():
+        raise Refused("he", "no")
+
+    asked = []
+    node = op(refuse, retries=2, retry_delay=0.0, retry_on=lambda e: asked.append(e.who) or True)()
+    typed = op(refuse, retries=1, retry_delay=0.0, retry_on=Refused)()
+    run = steady_trial.start([node, typed])
+    steady_trial.check(run, [Fails(node, Refused), Fails(typed, Refused)])
+    assert [result.error.attempts for result in run.results()] == [3, 2]
+    assert asked == ["he", "he"]
+
+
 # What a node does to its process
 
 

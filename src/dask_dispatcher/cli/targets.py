@@ -92,7 +92,7 @@ def _import_file(path: Path) -> ModuleType:
 def _guarded(what: str, function: Any) -> Any:
     try:
         return function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = traceback.extract_tb(error.__traceback__)[-1]
         where = f" ({line.filename}:{line.lineno})" if error.__traceback__ else ""
         text = f"{what}: {type(error).__name__}: {safe_text(error, 1_000)}{where}"

@@ -17,9 +17,9 @@ from ..errors import DeferredError
 from .books import Answered, Book, FutureBook
 from .channels import ChannelBook
 from .leases import Agent
-from .links import Answer, Here, Link, Ref, Reply, Request, current_link, home
+from .links import Answer, Here, Item, Link, Ref, Reply, Request, current_link, home
 
-__all__ = ["Desk", "carrier", "desk"]
+__all__ = ["Desk", "carrier", "desk", "give_back"]
 
 
 class Desk:
@@ -200,3 +200,18 @@ def carrier(ref: Ref) -> Link:
             "reach it; make it in this program, or use it inside a node"
         )
     return link
+
+
+def give_back(ref: Ref, item: Item) -> None:
+    """Return to the front of its channel what was taken for somebody who does not want it any more.
+
+    The channel's book may be further up: then it is the value that goes back, as it came.
+
+    Raises
+    ------
+    DeferredLostError
+        If the value is gone by now.
+    """
+    link = carrier(ref)
+    is_here = link is _desks.desk
+    link.decline(ref, item if is_here else link.pack(item.bring(), stays=False), was_taken=True)

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
-from ..errors import DispatcherError, ExecutorError, RunCancelledError
+from ..errors import DispatcherError, ExecutorError, RunCancelledError, one
 from ..futures import NodeFuture
 from ..graph import DispatchGraph
 from ..nodes import DispatchNode
@@ -278,7 +278,7 @@ class Executor:
     def reset(self) -> None:
         """Forget every computed value, and cancel what runs; workers and engine stay."""
         self._check_open()
-        self._forget("the executor was reset, which let the value go")
+        self._forget("the executor was reset, which let the value go", self._states)
 
     def close(self) -> None:
         """Cancel what runs and end all that this executor started; a second close is harmless."""
@@ -291,16 +291,17 @@ class Executor:
         if self._closed or os.getpid() != self._pid:
             return False
         self._closed = True
-        self._forget("the executor is closed, which let the value go")
+        self._forget("the executor is closed, which let the value go", self._states)
         return True
 
-    def _forget(self, reason: str) -> None:
+    def _forget(self, reason: str, states: Iterable[RunState]) -> None:
+        """End some of its runs, and let go of what they have computed."""
         with self._engine.lock:
-            for state in list(self._states):
+            for state in list(states):
                 if not state.schedule.is_over:
                     state.stop()
                 state.forget(reason)
-            self._states.clear()
+                self._states.discard(state)
 
     def __enter__(self: Self) -> Self:
         self._check_open()
@@ -323,7 +324,7 @@ class Executor:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"a {type(self).__name__} cannot travel to another process; make one inside the node "
+            f"{one(type(self))} cannot travel to another process; make one inside the node "
             "that needs it"
         )
 
@@ -358,6 +359,7 @@ class Executor:
         blocking: bool,
     ) -> Run:
         self._check_open()
+        _check_observers(observers)
         requested, plan = self._plan(nodes, inputs)
         self._engine.prepare(plan)
         state = RunState(self._engine, plan, fail_fast=fail_fast)
@@ -391,6 +393,8 @@ class Executor:
     def _plan(
         self, nodes: Requested, inputs: Inputs | None
     ) -> tuple[list[DispatchNode[Any]], Plan]:
+        if inputs is not None and not isinstance(inputs, Mapping):
+            raise TypeError(f"inputs must map nodes to values, which {one(type(inputs))} does not")
         inputs = dict(inputs) if inputs else {}
         for node in inputs:
             if not isinstance(node, DispatchNode):
@@ -408,6 +412,13 @@ class Executor:
 
 
 Self = TypeVar("Self", bound=Executor)
+
+
+def _check_observers(observers: Iterable[Observer]) -> None:
+    for observer in observers:
+        if not callable(getattr(observer, "on_events", None)):
+            kind = one(type(observer))
+            raise TypeError(f"an observer has a method on_events(batch), which {kind} has not")
 
 
 def _raise_first(run: Run, results: Results) -> None:

@@ -98,6 +98,8 @@ class Pump:
         for observer in tuple(self._observers):
             try:
                 observer.on_events(batch)
-            except Exception:
+            except KeyboardInterrupt:  # as a run begins: it is the user's
+                raise
+            except BaseException:  # a SystemExit would end our thread, unseen, for all observers
                 log.exception("observer %r raised and is dropped", type(observer).__name__)
                 self._observers.remove(observer)

@@ -286,14 +286,19 @@ class RunState:
         return self.defunct is None and self.schedule.state[number] in (DONE, RELEASED)
 
     def error_of(self, number: int) -> DispatcherError | None:
-        """Return the error of a node that has ended; None if it succeeded."""
-        node = self.plan.nodes[number]
-        if self.defunct is not None:
-            return ExecutorError(self.defunct, node=node, label=node.label)
-        state = self.schedule.state[number]
+        """Return the error of a node that has ended; None if it succeeded.
+
+        Once the executor has been reset or closed all nodes have ended: what was under way is
+        cancelled, and who asks for what had succeeded is told where it has gone.
+        """
+        node, state = self.plan.nodes[number], self.schedule.state[number]
         if state == FAILED:
             return self.errors[self.schedule.root[number]]
-        return self._cancel_error(node) if state == CANCELLED else None
+        if state == CANCELLED or (self.defunct is not None and state not in _ENDED):
+            return self._cancel_error(node)
+        if self.defunct is not None:
+            return ExecutorError(self.defunct, node=node, label=node.label)
+        return None
 
     def result(self, number: int, future: NodeFuture[Any]) -> Result[NodeFuture[Any]]:
         """Return what a node that has ended ended in."""

@@ -60,7 +60,7 @@ def _end(node: Node, ends: Mapping[Node, Ok[Any] | Failed]) -> Ok[Any] | Failed:
     for _ in range(1 + retries):
         try:
             return Ok(_value(node, ends))
-        except Exception:  # it may raise anything, and the next attempt nothing
+        except Exception:  # what it raised, checks of failures ask; here counts that it has
             continue
     return Failed(frozenset({node}))
 

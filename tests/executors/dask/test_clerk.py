@@ -61,6 +61,6 @@ def test_a_group_that_nobody_wants_is_told_so(clerk, post):
 
 
 def test_what_such_a_group_has_put_is_let_go_where_it_is(clerk, post):
-    clerk.heard(WORKER, asks("dropped", "put", ("at", WORKER, 3)))
+    clerk.heard(WORKER, asks("dropped", "put", ("kept", WORKER, 3)))
     told = [word[:2] for _, word in post.deliver()]
     assert sorted(told) == [("drop", 3), ("error", 7)]

@@ -72,6 +72,21 @@ def test_a_kill_is_noticed_and_named(controller):
     assert not psutil.pid_exists(controller.worker.pid)
 
 
+def test_one_that_is_dead_already_is_told_in_vain(controller, caplog):
+    controller.ready()
+    pid = controller.worker.pid
+
+    def tell():
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        for _ in range(20):  # a few of which asyncio lets pass
+            controller.worker.send("cancel", 0, [])
+
+    controller.call(tell)
+    assert controller.end() == "killed by SIGKILL"
+    assert [record.message for record in caplog.records] == []
+
+
 @pytest.mark.parametrize(
     ("ending", "reason"),
     [

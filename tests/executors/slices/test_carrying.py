@@ -1,5 +1,6 @@
 """Values and failures as bytes: what comes out is what went in, or says why it is not."""
 
+import builtins
 import threading
 
 import numpy as np
@@ -178,14 +179,64 @@ def test_an_exception_of_a_class_that_nobody_can_import():
     assert (type(found).__name__, str(found)) == ("Local", "text")
 
 
-def test_an_exception_whose_init_takes_other_arguments_than_it_keeps():
-    class Odd(Exception):
-        def __init__(self, one, two):
-            super().__init__("only text")
+class Odd(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"only text {one}")
+        self.two = two
 
-    found = carried(Odd(1, 2))
-    assert "Odd" in (type(found.cause).__name__ + str(found.cause))
-    assert "only text" in str(found.cause)
+
+class OddFile(OSError):
+    def __init__(self, name):
+        super().__init__(2, "no such thing", name)
+
+
+class OddGroup(getattr(builtins, "ExceptionGroup", Exception)):
+    def __new__(cls, *numbers):
+        return super().__new__(cls, "several", [Odd(number, 0) for number in numbers])
+
+    def __init__(self, *numbers):
+        pass
+
+
+ODD = [
+    Odd(1, 2),
+    OddFile("a file"),
+    *([OddGroup(3, 4)] if hasattr(builtins, "ExceptionGroup") else []),
+]
+
+
+@pytest.mark.parametrize("error", ODD, ids=repr)
+def test_an_exception_whose_init_takes_other_arguments_than_it_keeps(error):
+    found = carried(error).cause
+    assert type(found) is type(error)
+    assert (str(found), repr(found.args)) == (str(error), repr(error.args))
+    assert vars(found) == vars(error)
+    assert getattr(found, "filename", None) == getattr(error, "filename", None)
+
+
+class Attached(Exception):
+    attached = "nothing"
+
+
+class Told(Attached):
+    def __str__(self):
+        return f"with {self.attached}"
+
+
+def test_an_exception_leaves_behind_what_cannot_travel():
+    error = Attached("text")
+    error.attached, error.number = threading.Lock(), 3
+    found = carried(error).cause
+    assert (type(found), found.args, found.attached) == (Attached, ("text",), "nothing")
+    assert found.number == 3
+
+
+def test_an_exception_that_would_say_something_else_without_it_keeps_its_text():
+    error = Told()
+    error.attached = threading.Lock()
+    found = carried(error).cause
+    assert type(found) is RemoteError
+    assert str(error.attached) in str(found)
 
 
 def test_an_exception_that_cannot_be_pickled_keeps_type_text_and_traceback():

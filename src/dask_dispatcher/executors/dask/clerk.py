@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ...deferred.desk import carrier, desk
+from ...deferred.desk import carrier, desk, give_back
 from ...deferred.leases import Agent
 from ...deferred.links import AGAIN, Answer, Caller, Here, Link, Ref, Request
 from ...errors import DeferredLostError, RunCancelledError
@@ -139,13 +139,19 @@ class Clerk:
         elif kind == "withdraw":
             self._withdraw(address, what, pickle.loads(rest[0]))
         elif kind == "back" and type(what) is tuple:
-            desk().put_back(rest[0], self._item(what))
+            self._give_back(rest[0], self._item(what))
         else:
             with self._lock:
                 item = self._lent.pop((address, what), None)
             if kind == "back" and item is not None:
-                desk().put_back(rest[0], item)
+                self._give_back(rest[0], item)
             del item
+
+    def _give_back(self, ref: Any, item: Any) -> None:
+        if ref[1] == desk().home:
+            give_back(Ref(*ref), item)
+        else:  # to pack a value for another road may take long
+            self._aside(lambda: give_back(Ref(*ref), item))
 
     def _ask(
         self,
@@ -227,9 +233,7 @@ class Clerk:
         elif isinstance(answer.value, (bool, int, type(None))):
             self._say(address, ("answer", ticket, answer.value))
         elif errand.link is not desk():
-            self._aside(
-                lambda: self._give(address, ticket, lambda: errand.link.unpack(answer.value))
-            )
+            self._aside(lambda: self._give_from(errand.link, address, ticket, answer.value))
         else:
             self._hand(address, ticket, answer.value)
 
@@ -246,7 +250,16 @@ class Clerk:
         else:
             self._aside(lambda: self._give(address, ticket, item.bring, item))
 
-    def _give(self, address: str, ticket: int, bring: Any, item: Any = None) -> None:
+    def _give_from(self, link: Link, address: str, ticket: int, item: Any) -> None:
+        """Send a value from further up, which is an item of this program's on its way."""
+        try:
+            value = Here(link.unpack(item))
+        except Exception as error:
+            self._say(address, ("error", ticket, dump_error(error)))
+        else:
+            self._give(address, ticket, value.bring, value)
+
+    def _give(self, address: str, ticket: int, bring: Any, item: Any) -> None:
         """Send a value through this program."""
         try:
             pickled, buffers = dump(bring(), "what was put")

@@ -82,7 +82,7 @@ class DaskExecutor(Executor):
     def client(self) -> Client:
         """The `Client` that shares this executor's connection."""
         self._check_open()
-        if self._client is None:
+        if self._client is None or self._client.is_closed:
             from ...client import Client  # here, as that module stands on this one
 
             self._client = Client.of(self)

@@ -40,7 +40,7 @@ __all__ = ["PATIENCE", "GroupLink", "Wire", "cancelled", "deliver", "hand_out", 
 _SMALL = 10_000  # bytes of an item that travels with its request
 _LONGEST = 60_000  # bytes of one event; the scheduler remembers a thousand of them
 _PAUSE = 0.002  # seconds between two events, and that what nobody waits for lingers
-_WHOLE = frozenset({"atom", "small"})  # kinds of items that are there at once
+_LENT = frozenset({"at", "box"})  # kinds of items that the program keeps until they are brought
 PATIENCE = 2.0
 """Seconds that a worker may take to answer before it is taken for stopped."""
 
@@ -98,12 +98,12 @@ class Wire:
         return number
 
     def _forget(self, item: Any) -> None:
-        if item[0] == "at":
+        if item[0] == "kept":
             self.store.pop(item[2], None)
 
-    def bring_back(self, key: str, item: Any) -> None:
+    def bring_back(self, ref: Ref, item: Any) -> None:
         """Tell that nobody here has what was taken out of a channel."""
-        self._send(["back", "", item if item[0] in _WHOLE else item[-1], key])
+        self._send(["back", "", item[-1] if item[0] in _LENT else item, tuple(ref)])
 
     def brought(self, ticket: int) -> None:
         """Tell that a value has been brought here, or that nobody wants it any more."""
@@ -144,7 +144,7 @@ class Wire:
         """Take an answer of the program's."""
         is_awaited = self.asker.hear(ticket, answer)
         item = answer.value
-        if not is_awaited and type(item) is tuple and item[0] not in _WHOLE:
+        if not is_awaited and type(item) is tuple and item[0] in _LENT:
             self.brought(ticket)
 
 
@@ -192,7 +192,7 @@ class GroupLink:
         pickled, buffers = dump(value, "what is put")
         if not stays and not buffers and len(pickled) <= _SMALL:
             return "small", pickled
-        return "at", self._worker.address, self._wire.keep(Box(value))
+        return "kept", self._worker.address, self._wire.keep(Box(value))
 
     def unpack(self, item: Any, deadline: float | None = None) -> Any:
         kind, *rest = item
@@ -213,8 +213,8 @@ class GroupLink:
 
     def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
         if was_taken:
-            self._wire.bring_back(ref.key, item)
-        elif item[0] not in _WHOLE:
+            self._wire.bring_back(ref, item)
+        elif item[0] in _LENT:
             self._wire.brought(item[-1])
 
     def ask(self, request: Request, reply: Reply) -> Any:

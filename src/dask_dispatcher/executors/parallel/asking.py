@@ -10,7 +10,7 @@ What is put stays here until the controller lets it go; small channel items trav
     again     ticket: it is to look at what is ahead                           to the worker
     withdraw  ticket, pickled error                                            to the controller
     brought   ticket: what the answer pointed to has been read                 to the controller
-    restore   key of a channel, item or ticket: nobody wants what was taken     to the controller
+    restore   ref, item or ticket: nobody wants what was taken                to the controller
     let go    keys                                                             to the worker
     ahead     key of a channel, places, items, whether to return all,
               the last ticket that had come                                    to the worker
@@ -107,7 +107,7 @@ class WorkerLink:
     def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
         is_place = item[0] == "place"
         if was_taken:
-            self._send("restore", ref.key, item[1] if is_place else item)
+            self._send("restore", tuple(ref), item[1] if is_place else item)
         elif is_place:
             self._send("brought", item[1])
 

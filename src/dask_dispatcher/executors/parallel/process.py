@@ -144,7 +144,9 @@ class WorkerProcess:
             return
         if self._transport is None:
             self._unsent += framed(message)
-        else:
+        elif (
+            not self._transport.is_closing()
+        ):  # the channel may be broken before the end is noticed
             self._transport.write(framed(message))
 
     @property

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
-from ...deferred.desk import Desk, carrier, desk
+from ...deferred.desk import Desk, carrier, desk, give_back
 from ...deferred.leases import Agent
 from ...deferred.links import AGAIN, Answer, Caller, Here, Ref, Request, current_link, home
 from ...errors import DeferredError, DeferredLostError, RunCancelledError
@@ -69,11 +69,22 @@ class Placed:
 
 
 class _Filed:
-    """A large value of the program's, an item, in a file for a worker to read."""
+    """A large value of the program's in a file for a worker to read; an item itself.
+
+    Parameters
+    ----------
+    place : Place
+    item : Item or None
+        What it was in the book, if that is here.
+    """
 
     def __init__(self, place: Place, item: Any) -> None:
+        self.holder: Hashable = None
         self.place = place
         self.item = item
+
+    def bring(self, deadline: float | None = None) -> Any:
+        return load(*bring(self.place))
 
     def __del__(self) -> None:
         with contextlib.suppress(OSError):
@@ -235,15 +246,14 @@ class Relay:
         """Let go of what a worker has read by now."""
         self._lent.pop((worker, ticket), None)
 
-    def restore(self, worker: WorkerProcess, key: str, item: Any) -> None:
+    def restore(self, worker: WorkerProcess, ref: tuple[Any, ...], item: Any) -> None:
         """Take back to the front of a channel what a worker took for somebody who is gone."""
-        if type(item) is int:
-            lent = self._lent.pop((worker, item), None)
-            found = lent.item if type(lent) is _Filed else lent
-        else:
-            found = self._item(worker, item)
+        is_lent = type(item) is int
+        found = self._lent.pop((worker, item), None) if is_lent else self._item(worker, item)
+        if type(found) is _Filed and found.item is not None:
+            found = found.item
         if found is not None:
-            desk().put_back(key, found)
+            self._context.run(give_back, Ref(*ref), found)
 
     def cancel(self, run: int) -> None:
         """End the waits of a run's nodes."""
@@ -319,7 +329,8 @@ class Relay:
         pickled, buffers = dumped
         if not buffers and len(pickled) <= SMALL:
             return "bytes", pickled
-        lent = self._lent[worker, ticket] = self._filed(dumped, item)
+        is_here = isinstance(asked.carrier, Desk)
+        lent = self._lent[worker, ticket] = self._filed(dumped, item if is_here else None)
         return "place", ticket, None, 0, lent.place
 
     def _filed(self, dumped: Dumped, item: Any) -> _Filed:

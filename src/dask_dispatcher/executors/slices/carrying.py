@@ -12,7 +12,7 @@ import pickle
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from ...errors import RemoteError, SerializationError, portable, safe_text
+from ...errors import RemoteError, SerializationError, one, portable, safe_text
 from ...pickling import Pickler, dumps, is_plain_array
 from ...shared import Shared
 from ..policy import Failure
@@ -105,7 +105,7 @@ def _dump(value: Any, what: str, kind: type[P]) -> tuple[Dumped, P]:
             return (file.getvalue(), [buffer.raw() for buffer in buffers]), pickler
     except BaseException as error:
         raise SerializationError(
-            f"{what}, a {type(value).__name__}, cannot be pickled: {type(error).__name__}: "
+            f"{what}, {one(type(value))}, cannot be pickled: {type(error).__name__}: "
             f"{safe_text(error, 500)}"
         ) from error
 
@@ -173,16 +173,59 @@ class _ExceptionPickler(Pickler):
         return super().reducer_override(obj)
 
 
-def _pickled_exception(error: BaseException) -> bytes:
-    """Return the pickled exception, by its own recipe if that leads back to one."""
-    with io.BytesIO() as file:
-        _ExceptionPickler(file, protocol=5).dump(error)
-        pickled = file.getvalue()
+class _HoldingPickler(_ExceptionPickler):
+    """Pickles exceptions that have no recipe of their own by what they hold.
+
+    For those whose ``__init__`` takes other arguments than they keep, and those with attributes that
+    cannot be pickled: these stay behind. So what a caller retries or catches keeps its class.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, BaseException) and type(obj).__reduce__ in _GENERAL_RECIPES:
+            state = {name: value for name, value in vars(obj).items() if _travels(value)}
+            return _held, (type(obj), obj.__reduce__()[1], state)
+        return super().reducer_override(obj)
+
+
+_GENERAL_RECIPES = (BaseException.__reduce__, OSError.__reduce__)
+
+
+def _held(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    """Make an exception as its built-in base would, past what its class does to its arguments."""
+    base: Any = next(base for base in cls.__mro__ if base.__module__ == "builtins")
+    error = base.__new__(cls, *args)
+    base.__init__(error, *args)
+    error.__dict__.update(state)
+    return error
+
+
+def _travels(value: Any) -> bool:
     try:
-        pickle.loads(pickled)
-    except BaseException:  # its __init__ takes other arguments than it keeps
-        return dumps(error)
-    return pickled
+        pickle.loads(dumps(value))
+    except BaseException:  # whatever its recipe raises
+        return False
+    return True
+
+
+def _pickled_exception(error: BaseException) -> bytes:
+    """Return the pickled exception, if possible by its own recipe; raise if there is no way.
+
+    By what it holds only if it says the same then.
+    """
+    try:
+        return _pickled_by(_ExceptionPickler, error)[0]
+    except BaseException:
+        pickled, twin = _pickled_by(_HoldingPickler, error)
+        if safe_text(twin) != safe_text(error):
+            raise
+        return pickled
+
+
+def _pickled_by(kind: type[Pickler], error: BaseException) -> tuple[bytes, BaseException]:
+    with io.BytesIO() as file:
+        kind(file, protocol=5).dump(error)
+        pickled = file.getvalue()
+    return pickled, pickle.loads(pickled)
 
 
 def dump_failure(failure: Failure) -> bytes:
