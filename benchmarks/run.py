@@ -32,7 +32,7 @@ from bench.suite import Page, Plan, measure_all
 
 HERE = Path(__file__).resolve().parent
 SECTIONS = "startup build memory wide chain tree layered seed cpu mixed data kill observers"
-SECTIONS += " collections channels workflows"
+SECTIONS += " heavy fairness collections channels workflows"
 
 
 def main() -> None:

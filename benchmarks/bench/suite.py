@@ -13,7 +13,16 @@ from contextlib import ExitStack, redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import dask_graphs, parallel_targets, probes, report, streams, targets
+from bench import (
+    dask_graphs,
+    heavy,
+    parallel_targets,
+    probes,
+    report,
+    sharing,
+    streams,
+    targets,
+)
 from bench.cluster import stock_cluster
 from bench.engines import BOUND, CLUSTER, LOCAL, OBSERVED, PROCESSES, SLEEPING, Engine
 from bench.instances import load_instance
@@ -149,6 +158,7 @@ def measure_all(plan: Plan) -> Page:
         observing,
         on_processes,
         on_cluster,
+        on_shared_cluster,
         on_collections,
         on_streams,
         replaying,
@@ -264,6 +274,27 @@ def on_cluster(plan: Plan, page: Page) -> None:
     title = f"On a stock Dask cluster, {WORKERS} workers x 1 thread"
     page.add(title, report.per_node_table(small, "dask"), report.seconds_table(work))
     page.rows += targets.dask_rows(small + work, WORKERS)
+
+
+def on_shared_cluster(plan: Plan, page: Page) -> None:
+    """Heavy nodes with arrays, and ten calls beside a long run, on a stock cluster."""
+    if not plan.takes("dask"):
+        return
+    if plan.has("heavy"):
+        _say("heavy")
+        with ExitStack() as stack:
+            address = stack.enter_context(stock_cluster(WORKERS))
+            arrays = max(2, round(16 * plan.share))
+            engines = plan.open_cluster(stack, address)
+            loads = heavy.measure_heavy(engines, address, plan.rounds, arrays)
+        page.add("Heavy nodes on a stock Dask cluster", heavy.heavy_table(loads))
+        page.rows += heavy.heavy_rows(loads)
+    if plan.has("fairness"):
+        _say("fairness")
+        with stock_cluster(WORKERS) as address:
+            found = sharing.measure_sharing(address, plan.rounds)
+        page.add("Beside others on a stock Dask cluster", sharing.sharing_table(found))
+        page.rows += sharing.sharing_rows(found)
 
 
 def on_collections(plan: Plan, page: Page) -> None:

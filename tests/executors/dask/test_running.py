@@ -16,8 +16,8 @@ from dask._task_spec import Task
 from dask.utils import apply
 
 from dask_dispatcher import ExecutorError, NodeTimeoutError
+from dask_dispatcher.executors.dask.marks import revoke
 from dask_dispatcher.executors.dask.parcels import Parcel
-from dask_dispatcher.executors.dask.running import revoke
 from dask_dispatcher.executors.slices.carrying import load_failure
 from dask_dispatcher.executors.slices.packing import BUILT_IN
 

@@ -33,6 +33,20 @@ def test_what_is_new_outweighs_what_is_old():
     assert costs.mean(callee(function)) < 0.1
 
 
+def test_what_was_known_of_tiny_calls_says_little_of_long_ones():
+    costs = Costs()
+    costs.add(callee(function), 100, 1e-4)
+    costs.add(callee(function), 1, 0.05)
+    assert costs.mean(callee(function)) == pytest.approx(0.025, rel=0.01)
+
+
+def test_one_long_call_among_others_is_nothing_new():
+    costs = Costs()
+    costs.add(callee(function), 99, 0.99)
+    costs.add(callee(function), 1, 1.0)
+    assert costs.mean(callee(function)) == pytest.approx(0.0199)
+
+
 def test_functions_are_told_apart():
     costs = Costs()
     costs.add(callee(function), 1, 1.0)

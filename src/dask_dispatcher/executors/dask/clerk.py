@@ -13,7 +13,6 @@ import pickle
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...deferred.desk import carrier, desk, give_back
@@ -22,7 +21,8 @@ from ...deferred.links import AGAIN, Answer, Caller, Here, Link, Ref, Request
 from ...errors import DeferredLostError, RunCancelledError
 from ..slices.carrying import SMALL, Carried, dump, dump_error, is_atom
 from .boxes import Box
-from .wires import PATIENCE, cancelled, deliver, hand_out, silent
+from .outboxes import Outboxes, Said
+from .wires import PATIENCE, cancelled, hand_out, silent
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Clerk"]
 
-_FAREWELL = 2.0  # seconds for workers to hear what they may let go
 _LOOK = 0.2  # seconds between two looks at whether a value can still come
 
 
@@ -103,15 +102,12 @@ class Clerk:
         self._engine = engine
         self._connection: Connection = engine.connection
         self._line = engine.connection.client.id, engine.connection.name
+        self._outboxes = Outboxes(engine.connection, self._line, self._spelled_out)
         self.name = id(self)
         self._context = contextvars.copy_context()  # of a node, if the executor is made in one
         self._lock = threading.Lock()  # guards all below but what is let go
         self._errands: dict[tuple[str, int], _Errand] = {}
         self._lent: dict[tuple[str, int], Any] = {}  # items, until they are brought
-        self._outboxes: dict[str, deque[tuple[Any, ...]]] = {}
-        self._sending: dict[str, concurrent.futures.Future[None]] = {}
-        self._is_hearing = False
-        self._gone: set[str] = set()
         self._met: set[str] = set()
         self._agents: dict[str, Agent] = {}  # by address; those of workers that are gone, too
         self._let_go: deque[tuple[str, int]] = deque()  # filled by finalizers, which run anywhere
@@ -121,7 +117,7 @@ class Clerk:
     def heard(self, address: str, said: bytes) -> None:
         """Take what a worker has to say; answer all of it together."""
         self._met.add(address)
-        with self._at_once():
+        with self._outboxes.at_once():
             for words in pickle.loads(said):
                 self._hear(address, *words)
 
@@ -278,54 +274,10 @@ class Clerk:
         name = "dask-dispatcher-deferred"
         threading.Thread(target=context.run, args=(function,), name=name, daemon=True).start()
 
-    def _say(self, address: str, said: tuple[Any, ...]) -> None:
-        with self._lock:
-            if address in self._gone:
-                return
-            self._outboxes.setdefault(address, deque()).append(said)
-            if not self._is_hearing:
-                self._begin_sending(address)
+    def _say(self, address: str, said: Said) -> None:
+        self._outboxes.say(address, said)
 
-    @contextlib.contextmanager
-    def _at_once(self) -> Iterator[None]:
-        """Send what is to be said meanwhile in one message a worker, at the end."""
-        with self._lock:
-            self._is_hearing = True
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._is_hearing = False
-                for address in self._outboxes:
-                    self._begin_sending(address)
-
-    def _begin_sending(self, address: str) -> None:
-        if address not in self._sending:
-            self._sending[address] = self._begin(self._send(address))
-
-    def _begin(self, coroutine: Any) -> concurrent.futures.Future[Any]:
-        try:
-            return self._connection.begin(coroutine)
-        except (RuntimeError, AttributeError):  # the client's event loop has ended
-            coroutine.close()
-            return concurrent.futures.Future()
-
-    async def _send(self, address: str) -> None:
-        """Send what there is to say to a worker, until there is no more."""
-        while True:
-            with self._lock:
-                said = () if self._is_hearing else self._outboxes.pop(address, ())
-                if not said:
-                    self._sending.pop(address, None)
-                    return
-            words = [word for one in said for word in self._spelled_out(address, one)]
-            with contextlib.suppress(OSError, RuntimeError, KeyError):
-                # If it is gone, we shall hear of it, and what was said does not matter.
-                await self._connection.client.run(
-                    deliver, self._line, words, workers=[address], asynchronous=True
-                )
-
-    def _spelled_out(self, address: str, said: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    def _spelled_out(self, address: str, said: Said) -> list[Said]:
         """Return what is to be said for `_PARCELS`: what is due by now."""
         if said is not _PARCELS:
             return [said]
@@ -339,8 +291,8 @@ class Clerk:
     def bring(self, address: str, number: int, deadline: float | None) -> Box | None:
         """Return a value from a worker; wait no longer than it can come."""
         client = self._connection.client
-        answer = self._begin(self._come_for(address, number))
-        while address not in self._gone and client.status == "running":
+        answer = self._outboxes.begin(self._come_for(address, number))
+        while not self._outboxes.has_lost(address) and client.status == "running":
             try:
                 found: Box | None = answer.result(_LOOK)[address]
             except concurrent.futures.TimeoutError:
@@ -361,7 +313,7 @@ class Clerk:
 
     def _answers(self, address: str) -> bool:
         """Return whether a worker is there; a large value may just take its time."""
-        answer = self._begin(self._come_for(address, -1))
+        answer = self._outboxes.begin(self._come_for(address, -1))
         concurrent.futures.wait([answer], PATIENCE)
         if not answer.done():
             answer.cancel()
@@ -405,9 +357,8 @@ class Clerk:
         agent = self._agents.pop(address, None)
         if agent is not None:
             agent.is_heard_out = is_idle
+        self._outboxes.worker_gone(address)
         with self._lock:
-            self._gone.add(address)
-            self._outboxes.pop(address, None)
             takers = {
                 taker
                 for (taker, _), item in self._lent.items()
@@ -429,13 +380,7 @@ class Clerk:
             lent, self._lent = self._lent, {}
         lent.clear()
         self._sweep()
-        with self._lock:
-            self._gone |= self._met
-            sending = list(self._sending.values())
-        if self._connection.is_alive:
-            concurrent.futures.wait(sending, _FAREWELL)
-        for future in sending:
-            future.cancel()
+        self._outboxes.close(self._met)
 
     def scheduler_lost(self) -> None:
         """Note that all workers are out of reach."""

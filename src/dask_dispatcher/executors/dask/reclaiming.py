@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .running import revoke
+from .marks import revoke
 
 if TYPE_CHECKING:
     from .engine import DaskEngine

@@ -27,15 +27,16 @@ from typing import TYPE_CHECKING, Any
 from distributed import Status, get_worker, secede
 from distributed.sizeof import safe_sizeof
 
-from ...callee import Callee
 from ...deferred.links import LINK, set_site
 from ...errors import ExecutorError, NodeTimeoutError
 from ...shared import Shared
 from ..slices.carrying import load
-from ..slices.packing import BUILT_IN, Entry
+from ..slices.packing import Entry
 from ..slices.running import Lazy, SliceRunner, Values
 from .boxes import Box, Kept
 from .coroutines import run_all
+from .functions import functions_of
+from .marks import may_begin, note_left
 from .threads import helper
 from .waits import Waits
 from .wires import GroupLink, cancelled
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from .parcels import Parcel
 
-__all__ = ["Runner", "revoke"]
+__all__ = ["BUDGET", "Runner"]
 
 BUDGET = 0.05
 """Seconds after which a group begins no further node, if it was not expected to take so long, or if
@@ -83,7 +84,7 @@ class Runner:
         self._used_up: list[int] = []
         self._current = [-1, 0]
         self._slice = SliceRunner(
-            _functions(parcel.functions), self._keep, self._worker.address, self._current
+            functions_of(parcel.functions), self._keep, self._worker.address, self._current
         )
         self._values = Values({}, {})
         self._lock = threading.Lock()  # of those who report: nothing follows the final report
@@ -102,7 +103,7 @@ class Runner:
 
     def run(self) -> Kept:
         """Run the nodes; return what is to stay on this worker."""
-        if not _begin(self._parcel.group):
+        if not may_begin(self._parcel.group):
             return self._kept
         own = helper()
         own.begin(self._work)
@@ -111,7 +112,7 @@ class Runner:
         if self._current[0] >= 0:  # a call that nobody waits for goes on
             helper(fresh=True)
         if self._kept.boxes:
-            _note_left(self._parcel.group)
+            note_left(self._parcel.group)
         return self._kept
 
     def _stay(self) -> None:
@@ -349,68 +350,3 @@ def _taken(todo: list[Entry]) -> list[int]:
         except IndexError:  # the helper has just taken the last one
             break
     return rest
-
-
-# Functions
-
-
-def _functions(pickled: dict[int, bytes]) -> list[Callable[..., Any]]:
-    """Return the table of functions; what is not in it is never asked for."""
-    found: list[Any] = [*BUILT_IN, *[None] * (max(pickled, default=0) + 1 - len(BUILT_IN))]
-    for target, data in pickled.items():
-        try:
-            found[target] = _function(data)
-        except Exception as error:
-            found[target] = _raising(error)
-    return found
-
-
-@functools.lru_cache(maxsize=1000)
-def _function(data: bytes) -> Callable[..., Any]:
-    function = load(data)
-    return function.func if isinstance(function, Callee) else function
-
-
-def _raising(error: Exception) -> Callable[..., Any]:
-    def function(*_: Any, **__: Any) -> Any:
-        raise error
-
-    return function
-
-
-# Groups that may not begin: the program has thought better of them, or they have been here before. Dask
-# runs a task again when its result was moved and then lost; here that is the program's to decide.
-
-_marks: dict[str, bool] = {}  # by name: whether it was revoked before it began
-_left: dict[str, None] = {}  # names of those whose values stayed here
-_marks_lock = threading.Lock()  # guards _marks and _left
-_MOST_MARKS = 10_000
-_MOST_LEFT = 100_000
-
-
-def _begin(group: str) -> bool:
-    """Note that a group begins; return whether it may."""
-    with _marks_lock:
-        if group in _marks or group in _left:
-            return False
-        _add(_marks, group, False, _MOST_MARKS)
-        return True
-
-
-def _note_left(group: str) -> None:
-    with _marks_lock:
-        _add(_left, group, None, _MOST_LEFT)
-
-
-def _add(names: dict[str, Any], name: str, mark: Any, most: int) -> None:
-    names[name] = mark
-    if len(names) > most:
-        del names[next(iter(names))]
-
-
-def revoke(groups: list[str]) -> list[str]:
-    """Keep groups from beginning; return those that had not."""
-    with _marks_lock:
-        found = [group for group in groups if group not in _marks and group not in _left]
-        _marks.update(dict.fromkeys(found, True))
-    return found

@@ -23,6 +23,8 @@ __all__ = ["Packet", "Packets"]
 
 Failed = list[tuple[int, Exception]]
 
+_STAND_INS = (Pickled, Held, Given)  # for values that do not travel as they are
+
 
 class Packet:
     """What is sent.
@@ -93,7 +95,8 @@ class Packets:
             value = values[need]
             if value is None and state[need] != DONE:
                 continue  # in the slice before this one
-            if type(value) in ATOMS:  # as nearly all are, of a graph of tiny calls
+            # The first is true of nearly all, in a graph of tiny calls.
+            if type(value) in ATOMS or not isinstance(value, _STAND_INS):
                 known.append(need)
                 atoms.append(value)
             elif isinstance(value, Pickled):
@@ -106,14 +109,11 @@ class Packets:
                     value.note_copy(worker, self._release)
                     places.append((need, value.key, value.source.place))
                     holds.append((value, value.source))
-            elif isinstance(value, Given):
+            else:
                 try:
                     self._give(value, need, worker, pickled, places, holds)
                 except Exception as error:
                     missing[need] = error
-            else:
-                known.append(need)
-                atoms.append(value)
         for literal in dict.fromkeys(packed.large):
             try:
                 places.append((literal, (job.serial, literal), self._literal(job, literal)))

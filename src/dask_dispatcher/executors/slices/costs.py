@@ -10,6 +10,8 @@ from ...callee import Kindred
 __all__ = ["Costs"]
 
 _MEMORY = 100  # calls after which an older one counts for half as much, roughly
+_UNLIKE = 10.0  # times what all calls that are remembered took: these are of another kind
+_WORTH = 1e-3  # of a call, below which that does not matter
 _MOST = 1000  # functions remembered
 # What hashes and compares by identity, or as the interpreter's own; other callables may refuse.
 _HASHABLE = (types.FunctionType, types.BuiltinFunctionType, type)
@@ -30,6 +32,8 @@ class Costs:
         """Take note of some calls."""
         function = _function(callee)
         mean, weight = self._means.pop(function, (0.0, 0.0))
+        if seconds > max(_UNLIKE * mean * weight, _WORTH * count):
+            weight = min(weight, count)  # it was tried on a little, and has all the data now
         total = weight + count
         self._means[function] = (mean * weight + seconds) / total, min(total, _MEMORY)
         if len(self._means) > _MOST:
