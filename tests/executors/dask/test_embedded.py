@@ -10,7 +10,7 @@ import psutil
 import pytest
 from tests.support import eventually
 
-from dask_dispatcher import ExecutorError
+from dask_dispatcher import DaskExecutor, ExecutorError, NoWorkersError, op
 from dask_dispatcher.executors.dask import embedded
 from dask_dispatcher.executors.dask.embedded import EmbeddedCluster
 
@@ -133,3 +133,11 @@ def test_ends_with_a_killed_parent(tmp_path):
         parent.kill()
     eventually(lambda: not any(p.is_running() for p in processes), 15)
     eventually(lambda: not os.path.exists(directory))
+
+
+def test_one_worker_has_the_resources():
+    with DaskExecutor(resources={"GPU": 1}, worker_timeout=0.5) as executor:
+        nodes = [op(os.getpid, resources={"GPU": 1})() for _ in range(4)]
+        assert len(set(executor.compute(nodes))) == 1
+        with pytest.raises(NoWorkersError, match="GPU"):
+            executor.compute(op(os.getpid, resources={"GPU": 2})())

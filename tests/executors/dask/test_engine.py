@@ -507,7 +507,7 @@ def test_a_result_that_cannot_be_unpickled_here(executor):
 def test_an_argument_that_cannot_be_pickled(executor):
     error = error_of(executor, op(lambda x, y: x, label="user")(1, y=Unpicklable()))
     assert type(error.__cause__) is SerializationError
-    assert "argument 'y' of user, a Unpicklable, cannot be pickled" in str(error)
+    assert "argument 'y' of user, an Unpicklable, cannot be pickled" in str(error)
 
 
 def test_an_argument_that_cannot_be_unpickled(executor, shared_cluster):

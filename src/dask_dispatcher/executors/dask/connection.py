@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import dask.config
@@ -53,6 +53,8 @@ class Connection:
         None or '': the process's current client, else Dask's configured scheduler-address, else a
         scheduler on this machine's default port if one answers, else an embedded cluster.
     security : distributed.security.Security, optional
+    resources : mapping of str to float, optional
+        Of an embedded cluster.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class Connection:
         address: Any = None,
         *,
         security: Security | None = None,
+        resources: Mapping[str, float] | None = None,
     ) -> None:
         self.name = os.urandom(8).hex()
         """Unique; what is sent by it and concerns it alone bears it, as a client may serve several."""
@@ -79,7 +82,7 @@ class Connection:
         self._pid = os.getpid()
         self._reopen: Callable[[], distributed.Client] = lambda: self._open(address)
         if address is None or address == "":
-            address = find_scheduler(security) or self._embed()
+            address = find_scheduler(security) or self._embed(resources)
         if isinstance(address, distributed.Client):
             self._owns_client = False
             self.client = address
@@ -96,8 +99,8 @@ class Connection:
             )
         _all.add(self)
 
-    def _embed(self) -> str:
-        self._embedded = EmbeddedCluster()
+    def _embed(self, resources: Mapping[str, float] | None) -> str:
+        self._embedded = EmbeddedCluster(resources=resources)
         log.info("started an embedded local cluster, %s", self._embedded.address)
         return self._embedded.address
 

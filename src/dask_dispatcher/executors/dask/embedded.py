@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from ...errors import ExecutorError
@@ -36,6 +37,8 @@ class EmbeddedCluster:
     ----------
     n_workers : int, optional
         Default: the number of cores.
+    resources : mapping of str to float, optional
+        What nodes that ask for ``resources`` share: one worker has it, as two would have it twice.
 
     Attributes
     ----------
@@ -43,11 +46,14 @@ class EmbeddedCluster:
         Of the scheduler, on 127.0.0.1.
     """
 
-    def __init__(self, n_workers: int | None = None) -> None:
+    def __init__(
+        self, n_workers: int | None = None, resources: Mapping[str, float] | None = None
+    ) -> None:
         # The cluster removes it, also when nobody is left who closes it here.
         self._directory = tempfile.mkdtemp(prefix="dask-dispatcher-")
         options = {
             "n_workers": n_workers or os.cpu_count() or 1,
+            "resources": dict(resources or {}),
             "directory": self._directory,
             # Workers find the modules that lie beside the user's script.
             "path": [str(folder) for folder in sys.path],
@@ -113,7 +119,8 @@ def _serve(options: dict[str, Any]) -> None:
         with (
             dask.config.set(temporary_directory=options["directory"]),
             LocalCluster(
-                n_workers=options["n_workers"],
+                n_workers=1 if options["resources"] else options["n_workers"],
+                resources=options["resources"],
                 threads_per_worker=1,
                 host="127.0.0.1",
                 dashboard_address=None,
@@ -122,6 +129,9 @@ def _serve(options: dict[str, Any]) -> None:
                 scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             ) as cluster,
         ):
+            plain = {**cluster.new_spec["options"], "resources": {}}
+            cluster.new_spec = {**cluster.new_spec, "options": plain}
+            cluster.scale(options["n_workers"])
             sys.stdout.write(json.dumps({"address": cluster.scheduler_address}) + "\n")
             sys.stdout.flush()
             sys.stdin.buffer.read()

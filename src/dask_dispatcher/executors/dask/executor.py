@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from ...config import seconds
-from ...options import RetryOn, check_number
+from ...options import RetryOn, check_number, check_resources
 from ..base import Executor
 from .connection import Connection
 from .engine import DaskEngine
@@ -39,6 +39,9 @@ class DaskExecutor(Executor):
         Default: ``dispatcher.worker-timeout`` of Dask's configuration, which is 30 s.
     security : distributed.security.Security, optional
         For TLS.
+    resources : dict of str to float, optional
+        What nodes that ask for ``resources`` share on an embedded cluster. Of any other, each worker
+        says what it has (``dask worker --resources``), and this is left out of account.
     retries, retry_on, retry_delay, timeout, max_losses : optional
         Defaults for nodes that say nothing; see `op`.
 
@@ -56,6 +59,7 @@ class DaskExecutor(Executor):
         *,
         worker_timeout: float | None = None,
         security: Security | None = None,
+        resources: Mapping[str, float] | None = None,
         retries: int = 0,
         retry_on: RetryOn = Exception,
         retry_delay: float = 0.1,
@@ -70,6 +74,7 @@ class DaskExecutor(Executor):
         self._worker_timeout = worker_timeout
         self._client: Client | None = None
         super().__init__(
+            resources=resources,
             retries=retries,
             retry_on=retry_on,
             retry_delay=retry_delay,
@@ -97,9 +102,9 @@ class DaskExecutor(Executor):
     def _make_engine(
         self, policy: Policy, max_workers: int | None, resources: Mapping[str, float] | None
     ) -> Engine:
-        return DaskEngine(
-            policy, Connection(self._address, security=self._security), self._worker_timeout
-        )
+        resources = check_resources(resources)
+        connection = Connection(self._address, security=self._security, resources=resources)
+        return DaskEngine(policy, connection, self._worker_timeout)
 
     def _describe(self) -> str:
         if self._closed:
