@@ -23,7 +23,7 @@ from typing import Any
 
 from dask.utils import apply as dask_apply
 
-from dask_dispatcher.executors.dask import running
+from dask_dispatcher.executors.dask import marks, running
 from dask_dispatcher.executors.dask.parcels import Parcel
 from dask_dispatcher.executors.slices.carrying import SMALL
 from dask_dispatcher.executors.slices.running import Outbox
@@ -319,7 +319,7 @@ class SimulatedConnection:
     def ask_worker(
         self, address: str, function: Callable[..., Any], names: list[str]
     ) -> concurrent.futures.Future[Any]:
-        assert function is running.revoke
+        assert function is marks.revoke
         return self._answer(lambda: self.workers[address].revoke(names), hops=4)
 
     def when_done(self, future: SimulatedFuture, callback: Callable[[], None]) -> None:

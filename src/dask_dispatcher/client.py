@@ -205,7 +205,7 @@ class Client:
         if self._is_owner:
             self._executor.close()
         else:
-            self._executor._forget("the client is closed, which let the value go", self._states)
+            self._executor._forget("the client is closed", self._states)
 
     def __enter__(self) -> Client:
         self._check_open()

@@ -25,7 +25,7 @@ from .drive import PoolDrive
 from .observing import Pump
 from .policy import Policy
 from .run import Results, Run
-from .state import RunState
+from .state import RunState, cancelled
 
 if TYPE_CHECKING:
     from ..events import Observer
@@ -278,7 +278,7 @@ class Executor:
     def reset(self) -> None:
         """Forget every computed value, and cancel what runs; workers and engine stay."""
         self._check_open()
-        self._forget("the executor was reset, which let the value go", self._states)
+        self._forget("the executor was reset", self._states)
 
     def close(self) -> None:
         """Cancel what runs and end all that this executor started; a second close is harmless."""
@@ -291,16 +291,16 @@ class Executor:
         if self._closed or os.getpid() != self._pid:
             return False
         self._closed = True
-        self._forget("the executor is closed, which let the value go", self._states)
+        self._forget("the executor is closed", self._states)
         return True
 
-    def _forget(self, reason: str, states: Iterable[RunState]) -> None:
+    def _forget(self, why: str, states: Iterable[RunState]) -> None:
         """End some of its runs, and let go of what they have computed."""
         with self._engine.lock:
             for state in list(states):
                 if not state.schedule.is_over:
-                    state.stop()
-                state.forget(reason)
+                    state.stop(lambda node: cancelled(node, why))
+                state.forget(f"{why}, which let the value go")
                 self._states.discard(state)
 
     def __enter__(self: Self) -> Self:

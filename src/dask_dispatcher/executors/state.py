@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ..plan import Plan
     from .engine import Engine
 
-__all__ = ["RunState"]
+__all__ = ["RunState", "cancelled"]
 
 log = logging.getLogger("dask_dispatcher")
 
@@ -76,7 +76,7 @@ class RunState:
         self.events: deque[Any] | None = None
         self.interrupt: BaseException | None = None
         self.defunct: str | None = None
-        self._cancel_error: Callable[[Any], ExecutorError] = _cancelled
+        self._cancel_error: Callable[[Any], ExecutorError] = cancelled
         awaited = self._take_inputs()
         self.schedule = Schedule(plan, owner.policy.max_losses, awaited)
         self._announced = 0
@@ -220,7 +220,7 @@ class RunState:
         By default that is a RunCancelledError.
         """
         if not self.schedule.stopped:
-            self._cancel_error = error or _cancelled
+            self._cancel_error = error or cancelled
             self.owner.stop(self, self.schedule.stop())
         self.settle()
 
@@ -294,11 +294,12 @@ class RunState:
         node, state = self.plan.nodes[number], self.schedule.state[number]
         if state == FAILED:
             return self.errors[self.schedule.root[number]]
-        if state == CANCELLED or (self.defunct is not None and state not in _ENDED):
+        if state == CANCELLED:
             return self._cancel_error(node)
-        if self.defunct is not None:
-            return ExecutorError(self.defunct, node=node, label=node.label)
-        return None
+        if self.defunct is None:
+            return None
+        kind = ExecutorError if state in _ENDED else RunCancelledError
+        return kind(self.defunct, node=node, label=node.label)
 
     def result(self, number: int, future: NodeFuture[Any]) -> Result[NodeFuture[Any]]:
         """Return what a node that has ended ended in."""
@@ -406,7 +407,7 @@ class RunState:
         self.settle()
 
 
-def _cancelled(node: Any) -> ExecutorError:
-    return RunCancelledError(
-        f"the run was stopped before {shown(node.label)} finished", node=node, label=node.label
-    )
+def cancelled(node: Any, why: str = "the run was stopped") -> ExecutorError:
+    """Return the error of a node that did not finish, as something ended its run."""
+    text = f"{why} before {shown(node.label)} finished"
+    return RunCancelledError(text, node=node, label=node.label)

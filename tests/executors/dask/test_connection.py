@@ -113,16 +113,6 @@ def test_users_client_is_used_and_left_alone(shared_cluster):
         eventually(lambda: list(client.futures) == [own.key])  # nothing of ours is kept there
 
 
-def test_what_our_clients_send_leaves_at_once(shared_cluster):
-    with DaskExecutor(shared_cluster.address) as executor:
-        ours = executor.client.dask.scheduler_comm
-        assert ours.interval <= 0.001
-    with distributed.Client(shared_cluster.address, set_as_default=False) as theirs:
-        interval = theirs.scheduler_comm.interval
-        with DaskExecutor(theirs):
-            assert theirs.scheduler_comm.interval == interval
-
-
 def test_two_executors_on_one_client(cluster, starts_log):
     record = starts_log.record
     with distributed.Client(cluster.address, set_as_default=False) as client:

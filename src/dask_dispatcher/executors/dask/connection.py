@@ -40,7 +40,6 @@ T = TypeVar("T")
 CONNECT_TIMEOUT = 4.5  # seconds; connection errors are promised within 5
 _REACH = 2.0  # seconds for a worker to answer us
 _SILENCE = 30.0  # seconds after which one that has not is asked again
-_PAUSE = 0.001  # seconds between two messages to the scheduler; Dask's 10 ms are a hop and a half
 _DEFAULT = "127.0.0.1:8786"
 
 
@@ -123,15 +122,13 @@ class Connection:
     def _open(self, address: Any) -> distributed.Client:
         if isinstance(address, str):
             check_scheduler(address, self._security, CONNECT_TIMEOUT)
-        client = distributed.Client(
+        return distributed.Client(
             address,
             timeout=CONNECT_TIMEOUT,
             security=self._security,
             set_as_default=False,
             name="dask-dispatcher",
         )
-        client.scheduler_comm.interval = _PAUSE  # type: ignore[union-attr]
-        return client
 
     @property
     def is_alive(self) -> bool:
