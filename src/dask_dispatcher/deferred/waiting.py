@@ -132,7 +132,10 @@ async def carry_out_async(
             answered.set_result(answer)
 
     def reply(answer: Answer) -> None:
-        loop.call_soon_threadsafe(accept, answer)
+        try:
+            loop.call_soon_threadsafe(accept, answer)
+        except RuntimeError:  # the loop is closed, with whoever asked
+            _give_back(link, ref, verb, answer)
 
     deadline = None if timeout is None else time.monotonic() + timeout
     ticket = link.ask(_request(link, ref, verb, value), reply)
