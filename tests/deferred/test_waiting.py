@@ -30,7 +30,7 @@ class SlowLink:
 
 
 def test_what_comes_after_the_end_of_the_loop_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    link, ref = SlowLink(), Ref("key", "home", is_channel=True)
+    link, ref = SlowLink(), Ref("key", "home", 0)
     monkeypatch.setattr(waiting, "carrier", lambda _: link)
 
     async def leave() -> None:
