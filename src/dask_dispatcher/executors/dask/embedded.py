@@ -129,6 +129,7 @@ def _serve(options: dict[str, Any]) -> None:
                 scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             ) as cluster,
         ):
+            # The workers that follow have no resources.
             plain = {**cluster.new_spec["options"], "resources": {}}
             cluster.new_spec = {**cluster.new_spec, "options": plain}
             cluster.scale(options["n_workers"])
