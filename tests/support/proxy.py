@@ -98,9 +98,10 @@ class Proxy:
         self._ready.set()
         await self._over.wait()
         server.close()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
+        await asyncio.sleep(0)  # what was being accepted has its task then
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
             await asyncio.wait(self._tasks)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -111,7 +112,7 @@ class Proxy:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there, back = await asyncio.open_connection(*self._target)
-        except OSError:  # the scheduler is gone
+        except (OSError, asyncio.CancelledError):  # the scheduler is gone, or the test is over
             writer.transport.abort()
             return
         self._writers |= {writer, back}
