@@ -66,6 +66,11 @@ async def suspending(value):
     return value
 
 
+def test_observers_may_come_from_an_iterator(executor, recorder):
+    executor.run([op(identity)(1)], observers=iter([recorder]))
+    recorder.wait_for(lambda recorder: recorder.of(RunEnded))
+
+
 def test_a_run_is_told_from_its_start_to_its_end(executor, recorder):
     node = op(identity)(1)
     executor.run([node + 1, op(identity)(2)], observers=[recorder])

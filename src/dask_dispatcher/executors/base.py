@@ -359,7 +359,8 @@ class Executor:
         blocking: bool,
     ) -> Run:
         self._check_open()
-        _check_observers(observers)
+        watching = [*observers]
+        _check_observers(watching)
         requested, plan = self._plan(nodes, inputs)
         self._engine.prepare(plan)
         state = RunState(self._engine, plan, fail_fast=fail_fast)
@@ -372,7 +373,6 @@ class Executor:
             state.schedule.remaining,
             type(self).__name__,
         )
-        watching = [*observers]
         if progress:
             from ..progress import ProgressBar  # here, as not every program wants it
 

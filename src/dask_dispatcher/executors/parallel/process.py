@@ -144,9 +144,7 @@ class WorkerProcess:
             return
         if self._transport is None:
             self._unsent += framed(message)
-        elif (
-            not self._transport.is_closing()
-        ):  # the channel may be broken before the end is noticed
+        elif not self._transport.is_closing():  # the end of a broken channel is noticed later
             self._transport.write(framed(message))
 
     @property
