@@ -10,11 +10,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ...callee import Callee
-from ..slices.carrying import load
+from ..slices.functions import load_function, raising
 from ..slices.packing import BUILT_IN
 
 __all__ = ["functions_of"]
+
+_function = functools.lru_cache(maxsize=1000)(load_function)
 
 
 def functions_of(pickled: dict[int, bytes]) -> list[Callable[..., Any]]:
@@ -24,18 +25,5 @@ def functions_of(pickled: dict[int, bytes]) -> list[Callable[..., Any]]:
         try:
             found[target] = _function(data)
         except Exception as error:
-            found[target] = _raising(error)
+            found[target] = raising(error)
     return found
-
-
-@functools.lru_cache(maxsize=1000)
-def _function(data: bytes) -> Callable[..., Any]:
-    function = load(data)
-    return function.func if isinstance(function, Callee) else function
-
-
-def _raising(error: Exception) -> Callable[..., Any]:
-    def function(*_: Any, **__: Any) -> Any:
-        raise error
-
-    return function

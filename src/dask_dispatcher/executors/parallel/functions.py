@@ -10,8 +10,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ...callee import Callee
-from ..slices.carrying import load
+from ..slices.functions import load_function, raising
 from ..slices.packing import BUILT_IN, Entry
 
 __all__ = ["Functions"]
@@ -52,17 +51,9 @@ class Functions:
 def _loaded(data: bytes) -> Callable[..., Any]:
     """Return a function; if it cannot be unpickled, one that says so."""
     try:
-        function = load(data)
+        return load_function(data)
     except Exception as error:
-        return _raising(error)
-    return function.func if isinstance(function, Callee) else function
-
-
-def _raising(error: Exception) -> Callable[..., Any]:
-    def function(*_: Any, **__: Any) -> Any:
-        raise error
-
-    return function
+        return raising(error)
 
 
 def _not_sent(*_: Any, **__: Any) -> Any:
