@@ -213,7 +213,6 @@ def test_a_node_that_gives_a_large_value_goes_with_those_that_take_it(runs):
             job.fill(2)
         batch = job.next_batch(worker)
         job.note_sent(batch.numbers, worker)
-        assert batch.is_tree
         assert batch.seconds == pytest.approx(0.05)
         sent += of(job, batch)
     assert len(sent) == 20

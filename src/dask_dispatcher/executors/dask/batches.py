@@ -23,8 +23,6 @@ class Batch:
         Whether that rests on experience.
     is_async : bool
         They are coroutines.
-    is_tree : bool
-        Each but the last gives its value to another one of them, and to nobody else.
     is_alone : bool
         Nothing else may be on their worker, as they may take it along.
     options : Options or None
@@ -35,6 +33,5 @@ class Batch:
     seconds: float
     is_known: bool = True
     is_async: bool = False
-    is_tree: bool = False
     is_alone: bool = False
     options: Options | None = None

@@ -27,7 +27,7 @@ USUAL = 0.025
 _DEAR = 0.1  # seconds from which on a node is sent alone, as two would be too much for a group
 _COUNTED = 1e-4  # seconds from which on a node is worth to be counted by itself
 _RANKED = 0.005  # seconds from which on it matters what begins first
-_BULKY = 100_000  # bytes of a value from which on its node is sent alone
+_BULKY = 1_000_000  # bytes of a value from which on its node is sent alone
 
 
 class Estimates:
@@ -45,9 +45,10 @@ class Estimates:
 
     Attributes
     ----------
-    unknown, apart, counted : set
-        Callees of which nothing is known; those whose nodes are sent alone; and those that are not,
-        but cost so much that no mean over all nodes stands for them.
+    unknown, apart, counted, sized : set
+        Callees of which nothing is known; those whose nodes are sent alone; those that are not, but
+        cost so much that no mean over all nodes stands for them; and those that give values which
+        stay on workers.
     light_mean : float or None
         Seconds of a node that is not sent alone, as far as anything is known.
     """
@@ -64,6 +65,8 @@ class Estimates:
         self.unknown: set[Any] = set()
         self.apart: set[Any] = set()
         self.counted: set[Any] = set()
+        self.sized: set[Any] = set()
+        self._known = self.unknown, self.apart, self.counted, self.sized
         self.light_mean: float | None = None
         for callee in self._callees:
             self._classify(callee)
@@ -85,10 +88,14 @@ class Estimates:
         node = self._nodes[number]
         return type(node) is Op and node._callee in self.apart
 
+    def size(self, number: int) -> float:
+        """Return how many bytes of a node's value are expected to stay on its worker."""
+        node = self._nodes[number]
+        return self._sizes.mean(node._callee) or 0.0 if type(node) is Op else 0.0
+
     def is_bulky(self, number: int) -> bool:
         """Return whether a node is expected to give a large value."""
-        node = self._nodes[number]
-        return type(node) is Op and (self._sizes.mean(node._callee) or 0.0) >= _BULKY
+        return self.size(number) >= _BULKY
 
     # What is learned
 
@@ -129,12 +136,14 @@ class Estimates:
         return True
 
     def _classes(self, callee: Any) -> list[bool]:
-        return [callee in known for known in (self.unknown, self.apart, self.counted)]
+        return [callee in known for known in self._known]
 
     def _classify(self, callee: Any) -> None:
         mean, size = self._costs.mean(callee), self._sizes.mean(callee) or 0.0
-        for known in (self.unknown, self.apart, self.counted):
+        for known in self._known:
             known.discard(callee)
+        if size:
+            self.sized.add(callee)
         if mean is None:
             self.unknown.add(callee)
         elif mean >= _DEAR or size >= _BULKY:

@@ -26,6 +26,7 @@ from ..slices.packing import BUILT_IN, Packer
 from .batches import Batch
 from .estimates import CHEAPEST, USUAL, Estimates
 from .placing import is_bound
+from .running import ENOUGH
 from .taking import PROBE, Taker
 from .trees import Trees
 from .values import Given, Held
@@ -90,7 +91,7 @@ class Job:
         self._timeouts = {n: o.timeout for n, o in plan.special.items() if o.timeout is not None}
         self.company = Company(plan)
         self.estimates = Estimates(plan, state.schedule, costs, sizes)
-        self._trees = Trees(plan, state.schedule, self.estimates)
+        self.trees = Trees(plan, state.schedule, self.estimates)
         self._taker = Taker(state.schedule, self.estimates, is_strict=self._has_priorities)
 
     @staticmethod
@@ -102,6 +103,11 @@ class Job:
         """Return whether a node may be lost so rarely that it must not wait behind others."""
         few = options.max_losses
         return self._is_careful if few is None else few < _SPARE
+
+    @property
+    def has_large(self) -> bool:
+        """Whether any of its values is large, or expected to be."""
+        return self.takes_large or bool(self.estimates.sized)
 
     def note_costs(self, costs: list[tuple[int, int, float]]) -> None:
         """Take note of what calls have cost."""
@@ -207,13 +213,13 @@ class Job:
         if batch is None or self.keeps or batch.numbers[0] in self.schedule.losses:
             return batch
         queued = {*batch.numbers, *self.heavy}
-        numbers = self._trees.grow(batch.numbers[0], self._taker.leaves, queued)
+        numbers = self.trees.grow(batch.numbers[0], self._taker.leaves, queued)
         if len(numbers) == 1:
             return batch
         for number in queued.intersection(numbers).difference(batch.numbers):
             self.heavy.remove(number)
         self.schedule.begin(numbers)
-        return Batch(numbers, sum(map(self.estimates.seconds, numbers)), is_tree=True)
+        return Batch(numbers, sum(map(self.estimates.seconds, numbers)))
 
     def _pick(self, address: str) -> None:
         """Let a node that gives a large value be the next that belongs to a worker most."""
@@ -231,12 +237,13 @@ class Job:
 
     def next_light(self) -> Batch | None:
         """Return a group of nodes that cost little."""
+        most = self._count_kept() if self.estimates.sized else len(self.light)
         seconds, count = 0.0, 0
         if self._is_even:
-            count = len(self.light)
+            count = most
             seconds = count * max(self.estimates.light_mean or 0.0, CHEAPEST)
         else:
-            for number in self.light:
+            for number in self.light[:most]:
                 cost = self.estimates.seconds(number)
                 if count and seconds + cost / 2 > self._taker.target:
                     break
@@ -244,6 +251,20 @@ class Job:
                 count += 1
         numbers = self._cut("light", count)
         return Batch(numbers, seconds) if numbers else None
+
+    def _count_kept(self) -> int:
+        """Return how many light nodes go together, by the large values that they leave."""
+        inside, only_user, size = set(self.light), self.trees.only_user, self.estimates.size
+        left = float(ENOUGH)
+        for count, number in enumerate(self.light, 1):
+            bytes_left = size(number)
+            if bytes_left and only_user(number) not in inside:
+                left -= bytes_left
+                if left <= 0:
+                    self._taker.note_most(count)
+                    return count
+        self._taker.note_most(None)
+        return len(self.light)
 
     def next_probe(self) -> Batch | None:
         """Return a group of nodes of whose cost nothing is known."""

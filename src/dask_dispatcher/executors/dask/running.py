@@ -46,18 +46,20 @@ if TYPE_CHECKING:
 
     from .parcels import Parcel
 
-__all__ = ["BUDGET", "Runner"]
+__all__ = ["BUDGET", "ENOUGH", "Runner"]
 
 BUDGET = 0.05
 """Seconds after which a group begins no further node, if it was not expected to take so long, or if
 somebody else waits for its thread."""
+
+ENOUGH = 1_000_000
+"""Bytes of large values, which are to stay, after which a group begins no further node."""
 
 _GLANCE = 0.002  # seconds between two looks, by whoever runs it, at whether a group is to go on
 _LOOK = 0.1  # seconds between two looks at a group that takes longer
 _SILENCE = 0.25  # seconds after which a group that is within its budget says that it has begun
 _PATIENCE = 0.005  # seconds coroutines may take before their thread makes room for others
 _LONGEST_REPORT = 60_000  # bytes; the scheduler remembers a thousand of them
-_ENOUGH = 1_000_000  # bytes of large values after which a group begins no further node
 _LEAVING = (Status.closing, Status.closed, Status.failed)
 _RUNNING = ("executing", "long-running")  # states of a task that somebody wants
 
@@ -157,10 +159,10 @@ class Runner:
             nonlocal next_look
             if self._passing:
                 self._use_up(self._current[0])
-            if now < next_look and self._kept_bytes < _ENOUGH:
+            if now < next_look and self._kept_bytes < ENOUGH:
                 return
             next_look = now + _GLANCE
-            if now > until or self._kept_bytes >= _ENOUGH or self._is_unwanted():
+            if now > until or self._kept_bytes >= ENOUGH or self._is_unwanted():
                 back.extend(_taken(self._slice.todo))
 
         self._slice.run(

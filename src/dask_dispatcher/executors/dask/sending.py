@@ -155,7 +155,7 @@ class Sender:
             inputs.dumped,
             inputs.parts,
             job.timeouts(numbers),
-            _passing(job, numbers) if batch.is_tree else {},
+            _passing(job, numbers) if len(numbers) > 1 and job.has_large else {},
             batch.is_async,
             job.state.events is not None,
             job.keeps,
@@ -282,9 +282,13 @@ class Sender:
 
 
 def _passing(job: Job, numbers: list[int]) -> dict[int, list[int]]:
-    """Return, by the nodes of a tree, those of its values that they use up."""
-    inside, needs = set(numbers), job.state.plan.needs
-    return {n: found for n in numbers if (found := [x for x in needs[n] if x in inside])}
+    """Return, by node, the values of a group that go to this one of its nodes, and to nobody else."""
+    inside, needs, only_user = set(numbers), job.state.plan.needs, job.trees.only_user
+    passing = {
+        number: [need for need in needs[number] if need in inside and only_user(need) == number]
+        for number in numbers
+    }
+    return {number: found for number, found in passing.items() if found}
 
 
 def _title(job: Job, numbers: list[int]) -> str:

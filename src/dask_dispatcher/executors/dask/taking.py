@@ -62,6 +62,7 @@ class Taker:
         self._is_strict = is_strict
         self.target = _TARGET
         self.leaves = 1
+        self._most: int | None = None
 
     def take(self, threads: int, *, is_alone: bool = True) -> list[int]:
         """Begin nodes, and return them in the order in which they are to run.
@@ -80,6 +81,10 @@ class Taker:
             return self._take_some(limit, lead, threads)
         follow = known.light_mean is not None
         return self._schedule.take(limit, follow=follow, lead=lead)[::-1]
+
+    def note_most(self, count: int | None) -> None:
+        """Note how many of the nodes taken last go together; None: all did."""
+        self._most = count
 
     def _take_some(self, limit: int, lead: int, threads: int) -> list[int]:
         """Take what comes first, until there is a group of light nodes, or enough to send alone.
@@ -117,6 +122,10 @@ class Taker:
         is_one = is_deep and parts == 1
         self.target = min(max(_SHARE * share * mean, _DOWN if is_one else _TARGET), highest)
         limit = max(1, min(_LARGEST if ready > threads else _LONGEST, round(self.target / mean)))
+        if self._most is not None:
+            limit = min(limit, 2 * self._most)
         if threads <= ready and schedule.remaining <= limit * threads and not is_one:
             limit = max(min(limit, worth), min(limit, -(-schedule.remaining // threads)))
+        if self._estimates.sized:  # so that who takes a large value may go along with who makes it
+            share = min(share, max(1, limit // 2))
         return limit, share

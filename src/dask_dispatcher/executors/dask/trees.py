@@ -62,14 +62,14 @@ class Trees:
             Nodes that are begun, but were not sent.
         """
         tree = [number]
-        while (root := self._only_user(tree[-1])) is not None:
+        while (root := self.only_user(tree[-1])) is not None:
             larger = self._tree(root, leaves, queued)
             if larger is None or number not in larger:
                 break
             tree = larger
         return tree
 
-    def _only_user(self, number: int) -> int | None:
+    def only_user(self, number: int) -> int | None:
         """Return the node to which all of a value goes; None if it goes elsewhere too."""
         users = self._dependents[number]
         return users[0] if len(users) == 1 and self._schedule.uses[number] == 1 else None
@@ -89,7 +89,7 @@ class Trees:
         stack = [root]
         while stack:  # the root first, each node before what it needs: the order turned round
             number = stack.pop()
-            is_inside = number == root or self._only_user(number) is not None
+            is_inside = number == root or self.only_user(number) is not None
             if not (is_inside and self._may_go(number, queued)):
                 return None
             needs = [need for need in self._needs[number] if state[need] != DONE]
