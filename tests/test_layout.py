@@ -31,7 +31,7 @@ LAYERS = (
         "numbering",
     ),
     ("collection", "nodes", "ops"),
-    ("svg", "graph", "plan", "call", "travel", "arguments"),
+    ("svg", "graph", "plain", "plan", "call", "travel", "arguments"),
     ("schedule", "futures", "view"),
     ("deferred",),
     ("interop", "pool"),

@@ -32,7 +32,6 @@ from ..inprocess.watch import Watch
 from ..policy import Failure
 from ..shares import Shares
 from ..slices.carrying import is_atom
-from ..slices.columns import to_columns
 from ..slices.costs import Costs
 from .attempts import Attempts
 from .cores import thread_limits
@@ -461,7 +460,7 @@ class ParallelEngine(Engine):
         worker.slices[serial] = part
         observed = job.state.events is not None
         stamps = observed or job.has_timeouts
-        what = job.serial, serial, to_columns(packet.entries), packet.given
+        what = job.serial, serial, packet.packed.columns, packet.given
         before = chosen.before.serial if chosen.before is not None else 0
         behind = before if chosen.trail is not None else None
         worker.send("slice", *what, chosen.patience, observed, stamps, behind)
@@ -473,7 +472,7 @@ class ParallelEngine(Engine):
         for number, error in failed:
             self._attempts.end(job, [number])
             self._attempts.fail(job, number, Failure(error, "", None))
-        sent = [entry[0] for entry in packet.entries]
+        sent = packet.packed.numbers
         lost = {number for number, _ in failed}
         if len(sent) + len(lost) < len(numbers):  # they need what is lost at the moment
             kept = lost.union(sent)
@@ -491,7 +490,9 @@ class ParallelEngine(Engine):
             n: (t, shown(nodes[n].label)) for n in numbers if (t := job.timeout(n)) is not None
         }
         observed = job.state.events is not None
-        worker.send("coroutines", job.serial, packet.entries, packet.given, timeouts, observed)
+        worker.send(
+            "coroutines", job.serial, packet.packed.entries, packet.given, timeouts, observed
+        )
 
     # Values
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from ...errors import RemoteError, SerializationError, one, portable, safe_text
 from ...pickling import Pickler, dumps, is_plain_array
+from ...plain import ATOMS
 from ...shared import Shared
 from ..policy import Failure
 
@@ -33,9 +34,6 @@ __all__ = [
 
 SMALL = 2_000
 """Bytes up to which a pickled value rides along in messages."""
-
-ATOMS = frozenset({int, float, bool, type(None), complex})
-"""Types whose values are always small, and pickle without a word of the user's."""
 
 _TEXT = frozenset({str, bytes})
 _LARGEST_FAILURE = 1_000_000  # bytes; beyond, the text of an exception, which is cut, says enough
