@@ -32,7 +32,7 @@ LAYERS = (
     ),
     ("collection", "nodes", "ops"),
     ("svg", "graph", "plain", "plan", "call", "travel", "arguments"),
-    ("schedule", "futures", "view"),
+    ("states", "ready", "trail", "schedule", "futures", "view"),
     ("deferred",),
     ("interop", "pool"),
     # Observers know events only; executors make one where they are asked for `progress=True`.
