@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
-from ...deferred.desk import Desk, carrier, desk, give_back
+from ...deferred.desk import Desk, carrier, desk, give_back, take_over
 from ...deferred.leases import Agent
-from ...deferred.links import AGAIN, Answer, Caller, Here, Ref, Request, current_link, home
+from ...deferred.links import AGAIN, ITEMS, Answer, Caller, Here, Ref, Request, current_link, home
 from ...errors import DeferredError, DeferredLostError, RunCancelledError
 from ..slices.carrying import SMALL, Carried, Dumped, dump, dump_error, is_atom, load
 from .memory import GoneError
@@ -33,8 +33,6 @@ RELAYED = frozenset({"ask", "withdraw", "brought", "restore", "put", "took", "re
 
 MOST_WAITING = 64
 """Nodes that may wait at once; each keeps a process."""
-
-_ITEMS = frozenset({"get", "fetch"})
 
 
 class Placed:
@@ -304,7 +302,7 @@ class Relay:
             worker.send("again", ticket)
             return
         value, error = answer
-        if error is None and asked.verb in _ITEMS:
+        if error is None and asked.verb in ITEMS:
             try:
                 value = self._for_worker(worker, ticket, asked, value)
             except Exception as broken:
@@ -324,7 +322,7 @@ class Relay:
         if isinstance(item, Placed):
             self._lent[worker, ticket] = item
             return "place", ticket, item.identity, item.key, item.place
-        value = asked.carrier.unpack(item)
+        value = take_over(asked.carrier, item)
         dumped = dump(value, "what was put")
         pickled, buffers = dumped
         if not buffers and len(pickled) <= SMALL:
