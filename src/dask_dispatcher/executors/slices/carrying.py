@@ -128,7 +128,10 @@ def load(pickled: Any, buffers: Any = ()) -> Any:
 
     Raises
     ------
+    ModuleNotFoundError
+        If it needs a module that is not here.
     SerializationError
+        If it cannot be unpickled for another reason.
     """
     try:
         return pickle.loads(pickled, buffers=buffers)
