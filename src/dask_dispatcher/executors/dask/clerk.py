@@ -19,7 +19,8 @@ from ...deferred.desk import carrier, desk, give_back, take_over
 from ...deferred.leases import Agent
 from ...deferred.links import AGAIN, Answer, Caller, Here, Link, Ref, Reply, Request
 from ...errors import DeferredLostError, RunCancelledError
-from ..slices.carrying import SMALL, Carried, dump, dump_error, is_atom
+from ..slices.carrying import SMALL, Carried, dump, is_atom
+from ..slices.failures import dump_error
 from .boxes import Box
 from .outboxes import Outboxes, Said
 from .wires import PATIENCE, cancelled, hand_out, silent

@@ -29,7 +29,8 @@ from ...deferred.ahead import Asker
 from ...deferred.lingering import LINGERING, gather
 from ...deferred.links import AGAIN, Answer, Ref, Reply, Request
 from ...errors import DeferredLostError, RunCancelledError
-from ..slices.carrying import dump, dump_error, is_atom, load
+from ..slices.carrying import dump, is_atom, load
+from ..slices.failures import dump_error
 from .boxes import Box
 
 if TYPE_CHECKING:

@@ -36,7 +36,8 @@ from ...deferred.ahead import Asker
 from ...deferred.lingering import LINGERING
 from ...deferred.links import AGAIN, Answer, Ref, Reply, Request
 from ...errors import DeferredLostError
-from ..slices.carrying import SMALL, Dumped, dump, dump_error, is_atom, load
+from ..slices.carrying import SMALL, Dumped, dump, is_atom, load
+from ..slices.failures import dump_error
 from .memory import GoneError, Identity
 from .places import bring, in_file, in_memory
 

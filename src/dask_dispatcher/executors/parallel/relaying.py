@@ -19,7 +19,8 @@ from ...deferred.desk import Desk, carrier, desk, give_back, take_over
 from ...deferred.leases import Agent
 from ...deferred.links import AGAIN, ITEMS, Answer, Caller, Here, Ref, Request, current_link, home
 from ...errors import DeferredError, DeferredLostError, RunCancelledError
-from ..slices.carrying import SMALL, Carried, Dumped, dump, dump_error, is_atom, load
+from ..slices.carrying import SMALL, Carried, Dumped, dump, is_atom, load
+from ..slices.failures import dump_error
 from .memory import GoneError
 from .places import Place, bring, in_file
 
