@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -170,6 +172,40 @@ def test_cancelled_once_a_thread_has_brought_it(link: SlowLink) -> None:
 
     asyncio.run(leave())
     assert link.ended == [("declined", "get", "item")]
+
+
+def test_what_was_brought_for_nobody_goes_at_once(
+    link: SlowLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only when somebody looks for cycles: it may be large."""
+    alive: weakref.WeakSet[Large] = weakref.WeakSet()
+
+    def unpack(item: Any, deadline: float | None = None) -> Any:
+        alive.add(large := Large())
+        SlowLink.unpack(link, item)
+        return large
+
+    async def leave() -> None:
+        unwanted = asked()
+        await asyncio.sleep(0)
+        link.replies.pop()(Answer("item"))
+        await started(link)
+        await left(unwanted)
+        assert len(alive) == 1
+        link.may_go_on.set()
+
+    monkeypatch.setattr(link, "unpack", unpack)
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(leave())
+        assert not alive
+    finally:
+        gc.enable()
+
+
+class Large:
+    """Stands for a value that can be watched."""
 
 
 class Cancelling(ThreadPoolExecutor):

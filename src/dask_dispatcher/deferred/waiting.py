@@ -12,6 +12,7 @@ import contextvars
 import math
 import queue
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -29,7 +30,7 @@ class _Operation:
     """One operation, from the request until what answers it is in hands, or declined.
 
     There is one answer, and whoever takes it out of the queue deals with it: who has asked, or, once
-    that has left, `_decline`.
+    that has left, `_decline_answer`.
     """
 
     __slots__ = ("_answers", "_has_left", "_ticket", "_timeout", "deadline", "link", "ref", "verb")
@@ -61,7 +62,7 @@ class _Operation:
         """Take the answer; called once, in any thread."""
         self._answers.put(answer)
         if self._has_left:
-            self._decline()
+            self._decline_answer()
 
     def take(self, timeout: float | None = 0.0) -> Answer:
         """Return the answer; raise `queue.Empty` if it does not come in time."""
@@ -79,23 +80,24 @@ class _Operation:
     def leave(self, error: BaseException) -> None:
         """Wait no more: nobody will take the answer, which may have come."""
         self._has_left = True
-        self._decline()
+        self._decline_answer()
         self.end(error)
 
-    def _decline(self) -> None:
+    def _decline_answer(self) -> None:
         try:
             answer = self.take()
         except queue.Empty:  # it is yet to come, or somebody else has taken it
             return
         if self.verb in ITEMS and answer.error is None:
-            self.link.decline(self.ref, self.verb, answer.value)
+            self.decline(answer.value)
 
-    def settle(self, item: Any, error: BaseException | None) -> None:
-        """Let go of an item: of one that is in hands, or could not be brought, or that nobody takes."""
-        if isinstance(error, _LEAVING):
-            self.link.decline(self.ref, self.verb, item)
-        else:
-            self.link.accept(item)
+    def decline(self, item: Any) -> None:
+        """Let others have an item."""
+        self.link.decline(self.ref, self.verb, item)
+
+    def end_of_item(self, error: BaseException) -> Callable[[Any], None]:
+        """Return what lets go of an item whose opening has ended with an error."""
+        return self.decline if isinstance(error, _LEAVING) else self.link.accept
 
 
 _WHAT = {
@@ -183,9 +185,9 @@ def _opened(operation: _Operation, answer: Answer) -> Any:
     try:
         value = operation.link.unpack(item, operation.deadline)
     except BaseException as error:
-        operation.settle(item, error)
+        operation.end_of_item(error)(item)
         raise
-    operation.settle(item, None)
+    operation.link.accept(item)
     return value
 
 
@@ -193,8 +195,17 @@ async def carry_out_async(
     ref: Ref, verb: str, value: Any = None, timeout: float | None = None
 ) -> Any:
     """Do as `carry_out`, while the event loop goes on."""
-    loop = asyncio.get_running_loop()
     operation = _Operation(ref, verb, timeout)
+    await _ask_and_wait(operation, value, timeout)
+    answer = operation.take()
+    if verb in ITEMS and answer.error is None:
+        return await _opened_aside(operation, answer.value)
+    return _opened(operation, answer)
+
+
+async def _ask_and_wait(operation: _Operation, value: Any, timeout: float | None) -> None:
+    """Send the request, and wait until its answer is there to be taken."""
+    loop = asyncio.get_running_loop()
     has_come: asyncio.Future[None] = loop.create_future()
 
     def reply(answer: Answer) -> None:
@@ -214,10 +225,6 @@ async def carry_out_async(
     except BaseException as error:
         operation.leave(error)
         raise
-    answer = operation.take()
-    if verb in ITEMS and answer.error is None:
-        return await _opened_aside(operation, answer.value)
-    return _opened(operation, answer)
 
 
 async def _opened_aside(operation: _Operation, item: Any) -> Any:
@@ -225,24 +232,29 @@ async def _opened_aside(operation: _Operation, item: Any) -> Any:
     # Its own state says whether a thread has begun, or ended: whoever leaves meanwhile, the item is let
     # go of when no thread is at it.
     bringing: concurrent.futures.Future[Any] = concurrent.futures.Future()
-
-    def bring() -> None:
-        if bringing.set_running_or_notify_cancel():
-            try:
-                bringing.set_result(operation.link.unpack(item, operation.deadline))
-            except BaseException as error:
-                bringing.set_exception(error)
-
-    asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, bring)
+    context = contextvars.copy_context()
+    loop = asyncio.get_running_loop()
+    loop.run_in_executor(None, context.run, _bring, operation, item, bringing)
     try:
         value = await asyncio.wrap_future(bringing)
     except BaseException as error:
-        left = error
+        end = operation.end_of_item(error)
         bringing.cancel()
-        bringing.add_done_callback(lambda _: operation.settle(item, left))
+        bringing.add_done_callback(lambda _: end(item))
+        del bringing  # or what it holds would refer to itself, through the traceback
         raise
-    operation.settle(item, None)
+    operation.link.accept(item)
     return value
+
+
+def _bring(operation: _Operation, item: Any, bringing: concurrent.futures.Future[Any]) -> None:
+    if not bringing.set_running_or_notify_cancel():
+        return
+    try:
+        bringing.set_result(operation.link.unpack(item, operation.deadline))
+    except BaseException as error:
+        bringing.set_exception(error)
+        del bringing  # as above
 
 
 def _check_timeout(timeout: float | None) -> None:
