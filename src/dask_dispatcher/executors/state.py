@@ -56,10 +56,16 @@ class RunState:
         By number: the value of a finished node, or what the engine keeps in its place.
     errors : dict of int to DispatcherError
         By number: why a node failed; its dependents find it through `Schedule.root`.
+    failures : dict of int to int
+        By number: how many attempts have failed.
+    watchers : list of callable
+        Called, with the lock held, when a requested node has ended, and when the run is over.
     events : deque of Event or Finished, or None
         What observers are to be told next; None if nobody observes single nodes.
     interrupt : BaseException or None
         A KeyboardInterrupt that a node raised; whoever waits for the run raises it again.
+    defunct : str or None
+        Why there are no values any more: the executor was reset or closed.
     """
 
     def __init__(self, owner: Engine, plan: Plan, *, fail_fast: bool) -> None:
