@@ -49,6 +49,7 @@ __all__ = [
     "DELAYED",
     "DONE",
     "FAILED",
+    "FINAL",
     "READY",
     "RELEASED",
     "RUNNING",
@@ -58,7 +59,9 @@ __all__ = [
 ]
 
 _NOT_RUNNING = (WAITING, READY, DELAYED)
-_FINAL = (DONE, RELEASED, FAILED, CANCELLED)
+FINAL = (DONE, RELEASED, FAILED, CANCELLED)
+"""States of nodes that have ended; one that has a value may leave them again, if that is lost."""
+
 _LONG = 10_000  # nodes met after which a trail begins anew
 
 
@@ -319,7 +322,7 @@ class Schedule:
 
     def fail(self, number: int) -> None:
         """Note that an unfinished node failed for good; what depends on it fails with it."""
-        if self.state[number] not in _FINAL:
+        if self.state[number] not in FINAL:
             self._end_all(number, FAILED, number)
 
     def stop(self) -> list[int]:
@@ -327,7 +330,7 @@ class Schedule:
         self.stopped = True
         running = []
         for number, state in enumerate(self.state):
-            if state not in _FINAL:
+            if state not in FINAL:
                 if state == RUNNING:
                     running.append(number)
                 self._end(number, CANCELLED)
@@ -414,7 +417,7 @@ class Schedule:
         changed.update(dict.fromkeys(u for n in revived for u in self._dependents[n]))
         for number in changed:
             state = self.state[number]
-            if state in _FINAL:
+            if state in FINAL:
                 continue
             count = sum(self.state[need] != DONE for need in self._needs[number])
             count += sum(
@@ -473,7 +476,7 @@ class Schedule:
     def _end(self, number: int, state: int, root: int | None = None) -> None:
         """Move an unfinished node to a final state."""
         before = self.state[number]
-        if before in _FINAL:
+        if before in FINAL:
             return
         if before == READY:
             self._ready.is_stale = True
