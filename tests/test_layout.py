@@ -31,8 +31,8 @@ LAYERS = (
         "numbering",
     ),
     ("collection", "nodes", "ops"),
-    ("svg", "graph", "plan", "call", "travel", "arguments"),
-    ("schedule", "futures", "view"),
+    ("svg", "graph", "plain", "plan", "call", "travel", "arguments"),
+    ("states", "ready", "trail", "schedule", "futures", "view"),
     ("deferred",),
     ("interop", "pool"),
     # Observers know events only; executors make one where they are asked for `progress=True`.

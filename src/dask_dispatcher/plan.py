@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .collector import collector_paused
@@ -18,6 +19,7 @@ from .nodes import DataNode, DispatchNode
 from .numbering import Numbers, Users
 from .ops import Op
 from .options import Options
+from .plain import PlainCalls
 
 if TYPE_CHECKING:
     from .graph import DispatchGraph
@@ -74,6 +76,11 @@ class Plan:
     given: dict[int, Any] = field(default_factory=dict)
     requested: list[int] = field(default_factory=list)
     depth_first: bool = False
+
+    @cached_property
+    def plain(self) -> PlainCalls:
+        """Which nodes are plain calls; found out when somebody asks."""
+        return PlainCalls(self.nodes, self.needs)
 
     def options(self, number: int) -> Options:
         """Return the options of a node; the defaults for nodes that have none."""

@@ -34,9 +34,12 @@ Invariants, which the property tests hold it to:
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Collection, Container, Iterable, Sequence
 from typing import TYPE_CHECKING
+
+from .ready import Ready
+from .states import CANCELLED, DELAYED, DONE, FAILED, READY, RELEASED, RUNNING, WAITING
+from .trail import Trail
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -46,6 +49,7 @@ __all__ = [
     "DELAYED",
     "DONE",
     "FAILED",
+    "FINAL",
     "READY",
     "RELEASED",
     "RUNNING",
@@ -54,44 +58,11 @@ __all__ = [
     "Trail",
 ]
 
-WAITING, READY, RUNNING, DELAYED, DONE, RELEASED, FAILED, CANCELLED = range(8)
-
 _NOT_RUNNING = (WAITING, READY, DELAYED)
-_FINAL = (DONE, RELEASED, FAILED, CANCELLED)
+FINAL = (DONE, RELEASED, FAILED, CANCELLED)
+"""States of nodes that have ended; one that has a value may leave them again, if that is lost."""
+
 _LONG = 10_000  # nodes met after which a trail begins anew
-
-
-class Trail:
-    """How far `take` has followed what one worker runs, slice after slice.
-
-    Attributes
-    ----------
-    ends : list of int
-        Nodes that were taken, and what waits for them was not looked at.
-    next : list of int
-        Nodes that may follow, and for which there was no room.
-    left : dict of int to int
-        Of nodes met: how many they wait for beyond those that were followed.
-    setbacks : int
-        Of the schedule, when this was begun.
-    """
-
-    __slots__ = ("ends", "left", "next", "setbacks")
-
-    def __init__(self) -> None:
-        self.begin(0)
-
-    def begin(self, setbacks: int) -> None:
-        """Forget all that was followed."""
-        self.ends: list[int] = []
-        self.next: list[int] = []
-        self.left: dict[int, int] = {}
-        self.setbacks = setbacks
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether `take` is likely to find something that may follow."""
-        return bool(self.ends or self.next)
 
 
 class Schedule:
@@ -126,11 +97,7 @@ class Schedule:
         self.losses: dict[int, int] = {}
         self.starts: dict[int, int] = {}
         """How often a node was started, of those started more than once."""
-        self.ready: list[int] = []
-        """A stack, so that what has just become ready runs first and values live shortly."""
-        self._heap: list[tuple[float, float, int, int]] | None = None
-        self._pushed = 0
-        self._rank: Sequence[float] = ()
+        self._ready = Ready(self.state, plan.special)
         self.freed: list[int] = []
         self.settled: list[int] = []
         self._has_settled: set[int] = set()
@@ -140,7 +107,6 @@ class Schedule:
         self.failed = 0
         self.stopped = False
         self._setbacks = 0  # how often a node that was begun or done has not been so any more
-        self._is_stale = False  # whether something on the stack may not be ready any more
         self._begin(plan, running)
 
     def _begin(self, plan: Plan, running: Iterable[int]) -> None:
@@ -164,10 +130,7 @@ class Schedule:
         ready = [n for n, count in enumerate(self.waiting) if not count and not self.state[n]]
         for number in ready:
             self.state[number] = READY
-        self._has_priorities = any(options.priority for options in self._special.values())
-        if self._has_priorities:
-            self._heap = []
-        self._push(reversed(ready))  # what was found first comes off the stack first
+        self._ready.extend(reversed(ready))  # what was found first is taken first
 
     # What is ready
 
@@ -179,11 +142,11 @@ class Schedule:
     @property
     def has_ready(self) -> bool:
         """Whether `take` is likely to return something."""
-        return bool(self._heap if self._heap is not None else self.ready)
+        return bool(self._ready)
 
     def count_ready(self) -> int:
         """Return how many nodes `take` would return, at most."""
-        return len(self._heap if self._heap is not None else self.ready)
+        return len(self._ready)
 
     def take(
         self,
@@ -208,30 +171,14 @@ class Schedule:
             Of those that run before them in the same place, and are not over yet: what waits for
             nothing but them may follow too. It is led on.
         """
-        first = limit if lead is None else min(limit, lead)
-        if self._heap is not None:
-            taken = self._take_best(first)
-            if follow and not self._has_priorities and len(taken) * 2 <= limit:
-                return self._with_followers(taken, limit, trail or Trail())
+        taken = self._ready.take(limit if lead is None else min(limit, lead))
+        if not follow or self._ready.has_priorities:
             return taken
-        ready, state = self.ready, self.state
-        if self._is_stale:
-            self._is_stale = False
-            latest = [n for n in dict.fromkeys(reversed(ready)) if state[n] == READY]
-            ready[:] = reversed(latest)
-        if len(ready) <= first:
-            taken = ready[:]
-            ready.clear()
-        else:
-            taken = ready[-first:]
-            del ready[-first:]
-        if follow and len(taken) * 2 <= limit:
-            return self._with_followers(taken, limit, trail or Trail())
-        for number in taken:
-            state[number] = RUNNING
-        if trail is not None:
-            trail.begin(self._setbacks)
-            trail.ends = taken[:]
+        trail = trail or Trail()
+        if len(taken) * 2 <= limit:
+            return self._with_followers(taken, limit, trail)
+        trail.begin(self._setbacks)
+        trail.ends = taken[:]
         return taken
 
     def _with_followers(self, taken: list[int], limit: int, trail: Trail) -> list[int]:
@@ -246,13 +193,12 @@ class Schedule:
         while later and room > 0:
             number = later.pop()
             if not state[number]:  # else it has become ready since
+                state[number] = RUNNING
                 taken.append(number)
                 room -= 1
         # What waits for those that are over has been told, and is ready if it can be.
         before = [number for number in trail.ends if state[number] == RUNNING]
         trail.ends = ends = []
-        for number in taken:
-            state[number] = RUNNING
         while before or taken:
             if before:
                 number = before.pop()
@@ -285,7 +231,7 @@ class Schedule:
     def begin(self, numbers: Iterable[int]) -> None:
         """Begin nodes of the caller's choice: each is ready, or begun, or waits for others of them."""
         for number in numbers:
-            self._is_stale |= self.state[number] == READY
+            self._ready.is_stale |= self.state[number] == READY
             self.state[number] = RUNNING
 
     def follow(self, begun: list[int], limit: int) -> list[int]:
@@ -304,7 +250,7 @@ class Schedule:
         self._setbacks += 1
         for number in numbers:
             self.state[number] = WAITING if self.waiting[number] else READY
-        self._push(number for number in numbers if not self.waiting[number])
+        self._ready.extend(number for number in numbers if not self.waiting[number])
         for number in numbers:
             if self.waiting[number]:
                 self._end_if_hopeless(number)
@@ -323,40 +269,7 @@ class Schedule:
         for number in self._backwards():
             below = max((rank[user] for user in self._dependents[number]), default=0.0)
             rank[number] = weights[number] + below
-        self._rank = rank
-        ready = [n for n in dict.fromkeys(self._drain()) if self.state[n] == READY]
-        self._heap = []
-        self._push(ready)
-
-    def _push(self, numbers: Iterable[int]) -> None:
-        if self._heap is None:
-            self.ready.extend(numbers)
-            return
-        for number in numbers:
-            self._push_one(number)
-
-    def _push_one(self, number: int) -> None:
-        assert self._heap is not None
-        options = self._special.get(number)
-        rank = self._rank[number] if self._rank else 0.0
-        self._pushed -= 1  # among equals, too, the latest first
-        order = (-(options.priority if options else 0), -rank, self._pushed, number)
-        heapq.heappush(self._heap, order)
-
-    def _drain(self) -> list[int]:
-        found = [entry[-1] for entry in self._heap] if self._heap is not None else self.ready
-        self.ready = []
-        return found
-
-    def _take_best(self, limit: int) -> list[int]:
-        assert self._heap is not None
-        taken: list[int] = []
-        while self._heap and len(taken) < limit:
-            number = heapq.heappop(self._heap)[-1]
-            if self.state[number] == READY:
-                self.state[number] = RUNNING
-                taken.append(number)
-        return taken[::-1]
+        self._ready.rank(rank)
 
     # What happened
 
@@ -368,7 +281,7 @@ class Schedule:
         state, waiting, uses, freed = self.state, self.waiting, self.uses, self.freed
         sole, rows, starts = self._sole, self._rows, self._starts
         needs, requested = self._needs, self._requested
-        push = self.ready.append if self._heap is None else self._push_one
+        push = self._ready.pusher()
         ended = 0
         for number in numbers:
             if state[number] != RUNNING:
@@ -409,7 +322,7 @@ class Schedule:
 
     def fail(self, number: int) -> None:
         """Note that an unfinished node failed for good; what depends on it fails with it."""
-        if self.state[number] not in _FINAL:
+        if self.state[number] not in FINAL:
             self._end_all(number, FAILED, number)
 
     def stop(self) -> list[int]:
@@ -417,7 +330,7 @@ class Schedule:
         self.stopped = True
         running = []
         for number, state in enumerate(self.state):
-            if state not in _FINAL:
+            if state not in FINAL:
                 if state == RUNNING:
                     running.append(number)
                 self._end(number, CANCELLED)
@@ -504,7 +417,7 @@ class Schedule:
         changed.update(dict.fromkeys(u for n in revived for u in self._dependents[n]))
         for number in changed:
             state = self.state[number]
-            if state in _FINAL:
+            if state in FINAL:
                 continue
             count = sum(self.state[need] != DONE for need in self._needs[number])
             count += sum(
@@ -513,10 +426,10 @@ class Schedule:
             self.waiting[number] = count
             if count and state == READY:
                 self.state[number] = WAITING
-                self._is_stale = True
+                self._ready.is_stale = True
             elif not count and state == WAITING:
                 self.state[number] = READY
-                self._push((number,))
+                self._ready.extend((number,))
 
     def losses_left(self, number: int) -> int:
         """Return how often a node may still be lost."""
@@ -563,10 +476,10 @@ class Schedule:
     def _end(self, number: int, state: int, root: int | None = None) -> None:
         """Move an unfinished node to a final state."""
         before = self.state[number]
-        if before in _FINAL:
+        if before in FINAL:
             return
         if before == READY:
-            self._is_stale = True
+            self._ready.is_stale = True
         self.state[number] = state
         self.remaining -= 1
         self.failed += 1

@@ -14,6 +14,8 @@ import socket
 import threading
 import types
 from collections.abc import Iterator
+from itertools import compress
+from operator import not_
 from typing import TYPE_CHECKING, Any
 
 from .errors import SerializationError, one
@@ -68,13 +70,10 @@ def refuse_local_only(plan: Plan) -> None:
         Names the node, the argument, and what to use instead.
     """
     remedies: dict[type, str | None] = {}  # of the types that are met: there are few
-    for node, mine in zip(plan.nodes, plan.needs, strict=True):
+    for node in compress(plan.nodes, map(not_, plan.plain.codes)):
         if type(node) is not Op:
             continue
-        args = node._args
-        if mine and len(mine) == len(args) and not (node._nested or node._kwargs):
-            continue  # each argument is a node of its own
-        if node._kwargs or not _FINE.issuperset(map(type, args)):
+        if node._kwargs or not _FINE.issuperset(map(type, node._args)):
             _check(node, remedies)
 
 

@@ -35,7 +35,9 @@ class Process:
         self.to_here: deque[tuple[Any, ...]] = deque()
         self.agent = Agent(name, lambda item: True, lambda: self.to_here.append(("parcels",)))
         self.forgotten: list[Any] = []
-        self.asker = Asker(lambda *said: self.to_home.append(said), self.forgotten.append)
+        self.asker = Asker(
+            lambda *said: self.to_home.append(said), self.forgotten.append, self.decline
+        )
 
     def ask(self, verb: str, item: Any, told: Callable[[Answer], None]) -> int:
         request = Request(self.home.ref, verb, item)
@@ -44,6 +46,11 @@ class Process:
             self.to_home.append(("ask", ticket, request, is_eager))
 
         return self.asker.ask(request, told, send)
+
+    def decline(self, ref: Ref, verb: str, item: Here) -> None:
+        assert verb == "get"
+        self.home.returned.add(item.value)
+        self.to_home.append(("back", item))
 
     def send(self) -> None:
         """Let one message reach the home."""
@@ -61,6 +68,8 @@ class Process:
                 home.tell(book.withdraw(ticket, rest[0]))
         elif kind == "put":
             home.tell(book.put_ahead(self.name, *rest))
+        elif kind == "back":
+            home.tell(book.put_back(what))
         elif kind == "took":
             home.tell(book.took(self.name, *rest))
         else:
@@ -87,6 +96,7 @@ class Home:
         self.book = ChannelBook(self.ref)
         self.serial = itertools.count()
         self.tickets: dict[int, tuple[Process, int]] = {}
+        self.returned: set[tuple[str, int]] = set()  # what came for gets that were given up
         self.processes = [Process(name, self) for name in "abc"]
 
     def tell(self, told: Said) -> None:
@@ -186,6 +196,14 @@ class AheadMachine(RuleBasedStateMachine):
             self.home.settle()
             assert self.under_way[process, ticket][1]
 
+    @rule(data=st.data())
+    def give_up(self, data: st.DataObject) -> None:
+        waiting = [key for key, (_, answers) in self.under_way.items() if not answers]
+        if waiting:
+            process, ticket = data.draw(st.sampled_from(waiting))
+            process.asker.abandon(ticket, TimeoutError())
+            assert self.under_way[process, ticket][1]
+
     @precondition(lambda self: not self.closed)
     @rule(data=st.data())
     def close(self, data: st.DataObject) -> None:
@@ -225,6 +243,7 @@ class AheadMachine(RuleBasedStateMachine):
     def no_more_than_there_is_room_for(self) -> None:
         on_their_way = [n for process in self.living() for n in self.taken_on_their_way(process)]
         taken = {item for _, item in self.got}.union(self.lost, on_their_way)
+        taken |= self.home.returned  # for which there may be no room
         assert len([item for item in self.put if item not in taken]) <= self.maxsize
 
     @invariant()
@@ -233,7 +252,8 @@ class AheadMachine(RuleBasedStateMachine):
         assert len(items) == len(set(items))
         for consumer in "abc":
             for producer in "abc":
-                mine = [n for who, (by, n) in self.got if (who, by) == (consumer, producer)]
+                kept = [got for got in self.got if got[1] not in self.home.returned]
+                mine = [n for who, (by, n) in kept if (who, by) == (consumer, producer)]
                 assert mine == sorted(mine)
 
     def teardown(self) -> None:

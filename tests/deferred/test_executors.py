@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -300,12 +301,12 @@ def test_it_does_so_from_processes_of_a_node(executor: Executor, size: int) -> N
     eventually(lambda: found.extend(left_in(channel)) or sorted(found) == blocks, WAIT)
 
 
-def test_it_does_so_from_dask_workers_of_a_node(shared_cluster: Cluster) -> None:
-    # Small items. Of large ones the first is lost in one run of twelve: docs/decisions/deferred.md.
+@pytest.mark.parametrize("size", [1, 20_000], ids=["small", "large"])
+def test_it_does_so_from_dask_workers_of_a_node(shared_cluster: Cluster, size: int) -> None:
     channel: DeferredChannel[bytes] = DeferredChannel(10)
     taken: DeferredFuture[list[bytes]] = DeferredFuture()
     all_there: DeferredFuture[bool] = DeferredFuture()
-    blocks = [bytes([number]) for number in range(20)]
+    blocks = [bytes([number]) * size for number in range(20)]
     address = shared_cluster.address
 
     def take() -> None:
@@ -322,6 +323,41 @@ def test_it_does_so_from_dask_workers_of_a_node(shared_cluster: Cluster) -> None
         eventually(lambda: found.extend(left_in(channel)) or sorted(found) == blocks, WAIT)
         all_there.put(True)
         run.results(timeout=WAIT)
+
+
+@pytest.mark.parametrize("size", [1, 20_000], ids=["small", "large"])
+def test_a_get_cancelled_once_its_item_is_brought_gives_it_back(
+    executor: Executor, size: int
+) -> None:
+    channel: DeferredChannel[bytes] = DeferredChannel(0)
+    blocks = [bytes([number]) * size for number in range(3)]
+    for block in blocks:
+        channel.put(block)
+    assert executor.compute(op(take_after_another)(channel)) == blocks[0]
+    assert [channel.get(timeout=WAIT) for _ in range(2)] == blocks[1:]
+
+
+async def take_after_another(channel: DeferredChannel[bytes]) -> bytes:
+    """Take an item after a get was cancelled in the moment in which it had been brought."""
+    loop: Any = asyncio.get_running_loop()
+    before, loop._default_executor = loop._default_executor, ThreadPoolExecutor(1)
+    submit = loop._default_executor.submit
+
+    def submit_and_cancel(*call: Any) -> Any:
+        called = submit(*call)
+        called.result(WAIT)
+        unwanted.cancel()
+        return called
+
+    loop._default_executor.submit = submit_and_cancel
+    unwanted = asyncio.ensure_future(channel.aget())
+    try:
+        await asyncio.wait({unwanted})
+    finally:
+        loop._default_executor.shutdown()
+        loop._default_executor = before
+    assert unwanted.cancelled()
+    return await channel.aget()
 
 
 def test_a_coroutine_node_that_blocks_is_told_to_await(executor: Executor) -> None:

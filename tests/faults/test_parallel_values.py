@@ -259,8 +259,9 @@ def test_a_result_that_cannot_be_unpickled(steady_trial, size):
     node = op(lambda: [NotUnpicklable(), b"x" * size], label="odd")()
     (result,) = steady_trial.start([node, *neighbours()]).results(BOUND)[:1]
     for _ in range(2):
-        with pytest.raises(SerializationError, match="cannot be unpickled"):
+        with pytest.raises(SerializationError, match="odd: a value cannot be unpickled") as caught:
             result.unwrap().fetch(BOUND)
+        assert (caught.value.node, caught.value.label) == (node, "odd")
     steady_trial.check(steady_trial.start(neighbours()), [*range(20)])
 
 

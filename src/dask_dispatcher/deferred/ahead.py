@@ -16,7 +16,7 @@ from typing import Any
 
 from .books import DONE
 from .leases import SERVED_AHEAD
-from .links import AGAIN, Answer, Reply, Request
+from .links import AGAIN, ITEMS, Answer, Ref, Reply, Request
 
 __all__ = ["Asker"]
 
@@ -75,16 +75,23 @@ class Asker:
         items; likewise of what was taken, with the number.
     forget : callable
         Called with an item that the book has not taken, and that will not be put.
+    decline : callable
+        Called with the item that answers a request which was abandoned: see `Link.decline`.
     """
 
-    def __init__(self, say: Callable[..., None], forget: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        say: Callable[..., None],
+        forget: Callable[[Any], None],
+        decline: Callable[[Ref, str, Any], None],
+    ) -> None:
         self._say = say
         self._forget = forget
+        self._decline = decline
         self._serial = itertools.count(1)
         self._lock = threading.Lock()  # guards all below, and the order of what is sent
         self._asked: dict[int, _Asked] = {}
-        # What was to be put by requests that nobody waits for, by ticket, until they are answered.
-        self._abandoned: dict[int, Any] = {}
+        self._abandoned: dict[int, Request] = {}  # nobody waits for them, until they are answered
         self._stocks: dict[str, _Stock] = {}
 
     # What nodes want
@@ -124,8 +131,7 @@ class Asker:
             asked = self._asked.pop(ticket, None)
             if asked is not None:
                 self._say("withdraw", ticket, error)
-                if asked.request.verb == "put":
-                    self._abandoned[ticket] = asked.request.item
+                self._abandoned[ticket] = asked.request
         if asked is not None:
             asked.reply(Answer(error=error))
 
@@ -162,24 +168,31 @@ class Asker:
 
     # What the book says; by one thread
 
-    def hear(self, ticket: int, answer: Answer) -> bool:
-        """Take an answer; return whether somebody waited for it."""
+    def hear(self, ticket: int, answer: Answer) -> None:
+        """Take an answer."""
         with self._lock:
+            abandoned = self._abandoned.pop(ticket, None)
             asked = self._asked.get(ticket)
-            if asked is None:
-                abandoned = self._abandoned.pop(ticket, None)
-                if answer is AGAIN and abandoned is not None:
-                    self._forget(abandoned)
-                return False
-            if answer is AGAIN:
+            if asked is not None and answer is AGAIN:
                 again = self._again(asked)
                 if again is None:
-                    return True
+                    return
                 answer = again
-            del self._asked[ticket]
-            self._end_pace(asked.request)
-        asked.reply(answer)
-        return True
+            if asked is not None:
+                del self._asked[ticket]
+                self._end_pace(asked.request)
+        if asked is not None:
+            asked.reply(answer)
+        elif abandoned is not None:
+            self._hear_late(abandoned, answer)
+
+    def _hear_late(self, request: Request, answer: Answer) -> None:
+        """Take the answer to a request that was abandoned: what it brings is for others."""
+        if answer is AGAIN:
+            if request.verb == "put":
+                self._forget(request.item)
+        elif request.verb in ITEMS and answer.error is None:
+            self._decline(request.ref, request.verb, answer.value)
 
     def _again(self, asked: _Asked) -> Answer | None:
         """Serve a request, or send it once more."""

@@ -36,9 +36,8 @@ class ChannelBook(Book):
         self._ahead = Leases(ref)
         self._putting: dict[int, Any] = {}  # items that wait for room, by ticket
         self._asking: dict[int, bool] = {}  # tickets that wait for an item: whether to take it
-        self._late: dict[
-            int, BaseException
-        ] = {}  # their time is up, but something is on its way back
+        # Tickets whose time is up, while something is on its way back that may serve them.
+        self._late: dict[int, BaseException] = {}
         self._is_closed = False
 
     # Requests

@@ -19,7 +19,7 @@ from .channels import ChannelBook
 from .leases import Agent
 from .links import Answer, Here, Item, Link, Ref, Reply, Request, current_link, home
 
-__all__ = ["Desk", "carrier", "desk", "give_back"]
+__all__ = ["Desk", "carrier", "desk", "give_back", "take_over"]
 
 
 class Desk:
@@ -44,13 +44,12 @@ class Desk:
     def unpack(self, item: Any, deadline: float | None = None) -> Any:
         return item.bring(deadline)
 
-    def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
-        if was_taken:
-            self.put_back(ref.key, item)
+    def accept(self, item: Any) -> None:
+        pass
 
-    def put_back(self, key: str, item: Any) -> None:
-        """Take back to the front of a channel what could not be brought to who got it."""
-        self._note(key, lambda book: book.put_back(item))
+    def decline(self, ref: Ref, verb: str, item: Any) -> None:
+        if verb == "get":
+            self._note(ref.key, lambda book: book.put_back(item))
 
     def ask(self, request: Request, reply: Reply) -> int:
         ref = request.ref
@@ -214,4 +213,12 @@ def give_back(ref: Ref, item: Item) -> None:
     """
     link = carrier(ref)
     is_here = link is _desks.desk
-    link.decline(ref, item if is_here else link.pack(item.bring(), stays=False), was_taken=True)
+    link.decline(ref, "get", item if is_here else link.pack(item.bring(), stays=False))
+
+
+def take_over(link: Link, item: Any) -> Any:
+    """Return the value of an item from further up, which is this program's to pass on."""
+    try:
+        return link.unpack(item)
+    finally:
+        link.accept(item)

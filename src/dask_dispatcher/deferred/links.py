@@ -5,6 +5,11 @@ once, from any thread, with an `Answer`. A request that cannot be answered yet w
 its wait, unless the answer is on its way already: that answer then counts. So nothing is taken or
 put by an operation that says it was not.
 
+An answer that brings an item holds on to it, in the process that has the value, until it is accepted
+or declined. Exactly one of the two comes of each: `accept` once the value is in the hands of whoever
+asked, `decline` if nobody is there to take it, and then an item of a channel goes back. So nothing is
+lost between the two, however long the value takes and whoever leaves meanwhile.
+
 For executors
 -------------
 Code that runs a node elsewhere sets a link: `LINK`, a context variable, where one process serves
@@ -27,6 +32,7 @@ from typing import Any, NamedTuple, Protocol
 
 __all__ = [
     "AGAIN",
+    "ITEMS",
     "LINK",
     "NODE",
     "RUN",
@@ -143,6 +149,10 @@ class Request(NamedTuple):
     serial: int = 0
 
 
+ITEMS = frozenset({"get", "fetch"})
+"""The verbs that are answered with an item."""
+
+
 class Answer(NamedTuple):
     """What came of a request: an error, or an item or an atom, or None where nothing is to be said."""
 
@@ -182,18 +192,15 @@ class Link(Protocol):
         """
 
     def unpack(self, item: Any, deadline: float | None = None) -> Any:
-        """Return the value for what an `Answer` to "get" or "fetch" holds; see `Item.bring`."""
+        """Return the value for what an `Answer` to one of `ITEMS` holds; see `Item.bring`."""
 
-    def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
-        """Leave a value to others: `unpack` has raised a TimeoutError, or it is not wanted any more.
+    def accept(self, item: Any) -> None:
+        """Let go of an item that has been unpacked, or never can be."""
 
-        Parameters
-        ----------
-        ref : Ref
-        item : object
-            What the answer holds.
-        was_taken : bool
-            It was taken out of a channel, and goes back to its front.
+    def decline(self, ref: Ref, verb: str, item: Any) -> None:
+        """Let go of an item that whoever asked does not take; not while it is being unpacked.
+
+        What "get" has taken out of a channel goes back to its front.
         """
 
     def ask(self, request: Request, reply: Reply) -> Any:

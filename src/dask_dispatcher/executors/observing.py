@@ -57,7 +57,7 @@ class Pump:
         self._thread.join()
 
     def _look(self) -> None:
-        if self._state.schedule.is_over or self._state.defunct is not None:
+        if self._state.schedule.is_over:
             # The run, which knows us by this, is then gone with its last reference.
             self._state.watchers.remove(self._look)
             self._over.set()

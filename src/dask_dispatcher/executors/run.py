@@ -180,19 +180,13 @@ class _AsCompleted:
         return self._take()
 
     def _has_next(self) -> bool:
-        state = self._run._state
-        return len(state.schedule.settled) > self._position or state.defunct is not None
+        return len(self._run._state.schedule.settled) > self._position
 
     def _take(self) -> Pair:
         state = self._run._state
         if state.interrupt is not None:
             raise state.interrupt
-        settled = state.schedule.settled
-        if self._position < len(settled):
-            number = settled[self._position]
-        else:  # the executor was reset: whatever is left is gone
-            number = next(n for n in self._nodes if n not in settled)
-            settled.append(number)
+        number = state.schedule.settled[self._position]
         self._position += 1
         node = self._nodes[number]
         return node, self._run._result(number, node)

@@ -33,7 +33,7 @@ from ..errors import (
 from ..events import NodeFailed, NodeLost, NodeRetried, NodeStarted
 from ..futures import NodeFuture
 from ..results import Err, Ok, Result
-from ..schedule import CANCELLED, DONE, FAILED, RELEASED, RUNNING, Schedule
+from ..schedule import CANCELLED, DONE, FAILED, FINAL, RELEASED, RUNNING, Schedule
 from .policy import Failure
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["RunState", "cancelled"]
 
 log = logging.getLogger("dask_dispatcher")
-
-_ENDED = (DONE, RELEASED, FAILED, CANCELLED)
 
 
 class RunState:
@@ -58,10 +56,16 @@ class RunState:
         By number: the value of a finished node, or what the engine keeps in its place.
     errors : dict of int to DispatcherError
         By number: why a node failed; its dependents find it through `Schedule.root`.
+    failures : dict of int to int
+        By number: how many attempts have failed.
+    watchers : list of callable
+        Called, with the lock held, when a requested node has ended, and when the run is over.
     events : deque of Event or Finished, or None
         What observers are to be told next; None if nobody observes single nodes.
     interrupt : BaseException or None
         A KeyboardInterrupt that a node raised; whoever waits for the run raises it again.
+    defunct : str or None
+        Why there are no values any more: the executor was reset or closed.
     """
 
     def __init__(self, owner: Engine, plan: Plan, *, fail_fast: bool) -> None:
@@ -279,7 +283,7 @@ class RunState:
 
     def has_ended(self, number: int) -> bool:
         """Return whether a node has a value or an error."""
-        return self.defunct is not None or self.schedule.state[number] in _ENDED
+        return self.schedule.state[number] in FINAL
 
     def has_succeeded(self, number: int) -> bool:
         """Return whether a node has a value."""
@@ -288,8 +292,8 @@ class RunState:
     def error_of(self, number: int) -> DispatcherError | None:
         """Return the error of a node that has ended; None if it succeeded.
 
-        Once the executor has been reset or closed all nodes have ended: what was under way is
-        cancelled, and who asks for what had succeeded is told where it has gone.
+        Who asks for what had succeeded before the executor was reset or closed is told where it
+        has gone.
         """
         node, state = self.plan.nodes[number], self.schedule.state[number]
         if state == FAILED:
@@ -298,8 +302,7 @@ class RunState:
             return self._cancel_error(node)
         if self.defunct is None:
             return None
-        kind = ExecutorError if state in _ENDED else RunCancelledError
-        return kind(self.defunct, node=node, label=node.label)
+        return ExecutorError(self.defunct, node=node, label=node.label)
 
     def result(self, number: int, future: NodeFuture[Any]) -> Result[NodeFuture[Any]]:
         """Return what a node that has ended ended in."""
@@ -401,7 +404,11 @@ class RunState:
             self.values[number] = None
 
     def forget(self, reason: str) -> None:
-        """Let go of everything; from now on `fetch` says `reason`. The lock is held."""
+        """Let go of what a run that is over has computed; from now on `fetch` says `reason`.
+
+        The lock is held.
+        """
+        assert self.schedule.is_over
         self.defunct = reason
         self.values = []
         self.settle()

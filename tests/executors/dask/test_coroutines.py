@@ -11,7 +11,8 @@ from dask_dispatcher import NodeTimeoutError
 from dask_dispatcher.deferred.links import NODE
 from dask_dispatcher.executors.dask import coroutines
 from dask_dispatcher.executors.dask.coroutines import run_all
-from dask_dispatcher.executors.slices.carrying import load, load_failure
+from dask_dispatcher.executors.slices.carrying import load
+from dask_dispatcher.executors.slices.failures import load_failure
 from dask_dispatcher.executors.slices.running import SliceRunner, Values
 
 WAIT = 20.0

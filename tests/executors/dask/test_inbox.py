@@ -17,7 +17,8 @@ from dask_dispatcher.executors.dask.scattering import Scattered
 from dask_dispatcher.executors.dask.sending import Sent
 from dask_dispatcher.executors.engine import Engine
 from dask_dispatcher.executors.policy import Failure, Policy
-from dask_dispatcher.executors.slices.carrying import dump, dump_failure
+from dask_dispatcher.executors.slices.carrying import dump
+from dask_dispatcher.executors.slices.failures import dump_failure
 from dask_dispatcher.executors.state import RunState
 from dask_dispatcher.plan import compile_plan
 from dask_dispatcher.schedule import DONE, READY, RUNNING

@@ -361,3 +361,17 @@ def test_light_nodes_make_a_group_though_heavy_ones_come_first(runs):
     job.fill(2)
     assert len(job.heavy) == 3
     assert len(job.next_light().numbers) > 20
+
+
+def test_a_run_that_was_forgotten_uses_no_value(runs):
+    node = op(tiny)(1)
+    plan = compile_plan([op(tiny)(node)], {node: 5})
+    state = RunState(runs.engine, plan, fail_fast=False)
+    job = Job(state, runs.costs, runs.sizes, keeps=False, is_again=False)
+    (number,) = plan.given
+    held = state.values[number]
+    assert job.uses(held) == [number]
+    with runs.engine.lock:
+        state.stop()
+        state.forget("it was reset")
+    assert job.uses(held) == []

@@ -18,7 +18,7 @@ from dask.utils import apply
 from dask_dispatcher import ExecutorError, NodeTimeoutError
 from dask_dispatcher.executors.dask.marks import revoke
 from dask_dispatcher.executors.dask.parcels import Parcel
-from dask_dispatcher.executors.slices.carrying import load_failure
+from dask_dispatcher.executors.slices.failures import load_failure
 from dask_dispatcher.executors.slices.packing import BUILT_IN
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])

@@ -16,8 +16,9 @@ import psutil
 from dask_dispatcher.executors.inprocess.watch import Watch
 from dask_dispatcher.executors.parallel.memory import Witness
 from dask_dispatcher.executors.parallel.process import WorkerProcess
-from dask_dispatcher.executors.slices.carrying import load, load_failure
+from dask_dispatcher.executors.slices.carrying import load
 from dask_dispatcher.executors.slices.columns import to_columns
+from dask_dispatcher.executors.slices.failures import load_failure
 from tests.executors.slices.local import Local
 
 WAIT = 20.0

@@ -9,7 +9,8 @@ import pytest
 
 from dask_dispatcher import NodeTimeoutError
 from dask_dispatcher.executors.parallel.coroutines import CoroutineRunner
-from dask_dispatcher.executors.slices.carrying import load, load_failure
+from dask_dispatcher.executors.slices.carrying import load
+from dask_dispatcher.executors.slices.failures import load_failure
 from dask_dispatcher.executors.slices.running import Values
 
 WAIT = 20.0

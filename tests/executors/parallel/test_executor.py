@@ -23,7 +23,7 @@ from dask_dispatcher import (
     WorkerLostError,
     op,
 )
-from dask_dispatcher.executors.parallel import engine, process
+from dask_dispatcher.executors.parallel import crew, process
 from dask_dispatcher.executors.parallel.cores import count_cores
 from tests.support import eventually
 from tests.support.gates import Gate
@@ -125,7 +125,7 @@ def test_workers_that_end_as_soon_as_they_start(executor, monkeypatch):
 
 def test_workers_that_never_say_a_word(executor, monkeypatch):
     monkeypatch.setattr(process, "_PROGRAM", "import time; time.sleep(1000)")
-    monkeypatch.setattr(engine, "_START_SECONDS", 0.05)
+    monkeypatch.setattr(crew, "_START_SECONDS", 0.05)
     (result,) = executor.start([op(pid)()]).results(WAIT)
     assert type(result.error) is WorkerLostError
     assert "killed by SIGKILL" in str(result.error)

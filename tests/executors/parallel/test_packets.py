@@ -35,7 +35,7 @@ class Packing:
         packet, failed = self.packets.pack(
             self.job, worker or self.worker, [self.number(node) for node in nodes]
         )
-        pickle.dumps((packet.entries, packet.given))  # all of it is to be sent
+        pickle.dumps((packet.packed.entries, packet.given))  # all of it is to be sent
         return packet, failed
 
     def put(self, node, worker):
@@ -80,7 +80,7 @@ def test_small_values_come_along(make):
     packing.job.schedule.finish(packing.job.schedule.take(3))
     packet, failed = packing.pack(node)
     assert failed == []
-    assert [entry[0] for entry in packet.entries] == [packing.number(node)]
+    assert [entry[0] for entry in packet.packed.entries] == [packing.number(node)]
     found = given(packet)
     assert found["atoms"] == {packing.number(one): 1, packing.number(two): None}
     assert found["pickled"] == {packing.number(three): [3]}
@@ -98,7 +98,7 @@ def test_what_its_worker_has_yet_to_make_does_not_come_along(make):
     packing.job.schedule.take(1)
     packet, failed = packing.pack(node)
     assert failed == []
-    assert [entry[0] for entry in packet.entries] == [packing.number(node)]
+    assert [entry[0] for entry in packet.packed.entries] == [packing.number(node)]
     assert given(packet)["atoms"] == {number: 5}
 
 
@@ -146,7 +146,7 @@ def test_nodes_whose_input_is_lost_are_left_out_and_what_follows_them_too(make):
     packing.put(source, packing.worker).lose(packing.worker)
     packet, failed = packing.pack(middle, last, fine)
     assert failed == []
-    assert [entry[0] for entry in packet.entries] == [packing.number(fine)]
+    assert [entry[0] for entry in packet.packed.entries] == [packing.number(fine)]
 
 
 # Values and literals of the program
@@ -190,7 +190,7 @@ def test_no_room_for_a_file_fails_the_nodes_that_take_the_literal(make):
     packet, ((number, error),) = packing.pack(node, fine)
     assert number == packing.number(node)
     assert isinstance(error, OSError)
-    assert [entry[0] for entry in packet.entries] == [packing.number(fine)]
+    assert [entry[0] for entry in packet.packed.entries] == [packing.number(fine)]
 
 
 def test_given_values_small_and_large(make):
@@ -214,7 +214,10 @@ def test_a_given_value_that_cannot_be_pickled_fails_who_takes_it(make):
     ((number, error),) = failed
     assert number == packing.number(node)
     assert type(error) is SerializationError
-    assert [entry[0] for entry in packet.entries] == [packing.number(after), packing.number(fine)]
+    assert [entry[0] for entry in packet.packed.entries] == [
+        packing.number(after),
+        packing.number(fine),
+    ]
 
 
 # Functions
@@ -239,4 +242,4 @@ def test_a_function_that_cannot_be_pickled_fails_its_nodes_by_name(make):
             assert "scoring cannot travel to a worker: the function bad cannot be pickled" in str(
                 error
             )
-        assert [entry[0] for entry in packet.entries] == [packing.number(fine)]
+        assert [entry[0] for entry in packet.packed.entries] == [packing.number(fine)]

@@ -10,7 +10,8 @@ from dask_dispatcher.executors.parallel.slices import Slice
 from dask_dispatcher.executors.parallel.values import Held, Pickled
 from dask_dispatcher.executors.policy import Failure
 from dask_dispatcher.executors.shares import Shares
-from dask_dispatcher.executors.slices.carrying import dump, dump_failure
+from dask_dispatcher.executors.slices.carrying import dump
+from dask_dispatcher.executors.slices.failures import dump_failure
 from dask_dispatcher.schedule import DONE, FAILED, READY, RUNNING
 from tests.executors.parallel.runs import Somebody, make_job
 

@@ -14,3 +14,10 @@ def test_what_is_left_keeps_its_order():
     assert part.left() == []
     assert not part.pending
     assert part.numbers == [5, 3, 9, 1]
+
+
+def test_nothing_is_left_of_a_slice_that_ends_in_one_report():
+    part = Slice(None, 1, [5, 3, 9], [], 0.0)
+    part.note([5, 3, 9])
+    assert part.left() == []
+    assert not part.pending

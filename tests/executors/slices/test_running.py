@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dask_dispatcher import CollectNode, NodeTimeoutError, SerializationError, op
-from dask_dispatcher.executors.slices.carrying import SMALL, load, load_failure
+from dask_dispatcher.executors.slices.carrying import SMALL, load
+from dask_dispatcher.executors.slices.failures import load_failure
 from dask_dispatcher.executors.slices.running import Kept, Lazy, MissingInputError, Outbox, Values
 from dask_dispatcher.shared import Shared
 from tests.executors.slices.local import Local, dumped

@@ -15,11 +15,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ...deferred.desk import carrier, desk, give_back
+from ...deferred.desk import carrier, desk, give_back, take_over
 from ...deferred.leases import Agent
-from ...deferred.links import AGAIN, Answer, Caller, Here, Link, Ref, Request
+from ...deferred.links import AGAIN, Answer, Caller, Here, Link, Ref, Reply, Request
 from ...errors import DeferredLostError, RunCancelledError
-from ..slices.carrying import SMALL, Carried, dump, dump_error, is_atom
+from ..slices.carrying import SMALL, Carried, dump, is_atom
+from ..slices.failures import dump_error
 from .boxes import Box
 from .outboxes import Outboxes, Said
 from .wires import PATIENCE, cancelled, hand_out, silent
@@ -83,11 +84,24 @@ class OnWorker:
 class _Errand:
     """A request of a worker's that has not been answered."""
 
-    __slots__ = ("group", "item", "link", "ticket")
+    __slots__ = ("_error", "_ticket", "group", "item", "link")
 
     def __init__(self, group: str, link: Link, item: Any) -> None:
         self.group, self.link, self.item = group, link, item
-        self.ticket: Any = None
+        self._ticket: Any = None
+        self._error: BaseException | None = None
+
+    def ask(self, request: Request, reply: Reply) -> None:
+        """Send the request; who had no time at all is answered, too, if there is something."""
+        self._ticket = self.link.ask(request, reply)
+        if self._error is not None:  # it was withdrawn before there was a ticket
+            self.link.withdraw(self._ticket, self._error)
+
+    def withdraw(self, error: BaseException) -> None:
+        """End the wait, also one that is yet to begin: another thread may be about to ask."""
+        self._error = error
+        if self._ticket is not None:
+            self.link.withdraw(self._ticket, error)
 
 
 class Clerk:
@@ -189,7 +203,7 @@ class Clerk:
             if packs and item is not None:
                 stays = not request.ref.is_channel
                 request = request._replace(item=link.pack(item.bring(), stays=stays))
-            errand.ticket = link.ask(request, lambda a: self._answered(address, ticket, errand, a))
+            errand.ask(request, lambda answer: self._answered(address, ticket, errand, answer))
         except Exception as error:
             self._answered(address, ticket, errand, Answer(error=error))
 
@@ -213,7 +227,7 @@ class Clerk:
         with self._lock:
             errand = self._errands.get((address, ticket))
         if errand is not None:
-            errand.link.withdraw(errand.ticket, error)
+            errand.withdraw(error)
 
     # What is said to workers; by any thread
 
@@ -249,7 +263,7 @@ class Clerk:
     def _give_from(self, link: Link, address: str, ticket: int, item: Any) -> None:
         """Send a value from further up, which is an item of this program's on its way."""
         try:
-            value = Here(link.unpack(item))
+            value = Here(take_over(link, item))
         except Exception as error:
             self._say(address, ("error", ticket, dump_error(error)))
         else:
@@ -396,5 +410,4 @@ class Clerk:
                 if group in (None, errand.group) and address in (None, asker)
             ]
         for errand in ended:
-            if errand.ticket is not None:
-                errand.link.withdraw(errand.ticket, RunCancelledError(f"the wait was ended: {why}"))
+            errand.withdraw(RunCancelledError(f"the wait was ended: {why}"))

@@ -15,9 +15,9 @@ from ...errors import (
     ExecutorError,
     NoWorkersError,
     SchedulerLostError,
-    SerializationError,
     shown,
 )
+from ..slices.values import opened
 from .boxes import Kept
 from .values import Given, Held, Pickled
 
@@ -215,11 +215,6 @@ def _put(values: list[Any], data: dict[Any, Any]) -> bool:
 
 
 def _opened(value: Any, state: RunState, number: int) -> Any:
-    try:
-        if type(value) is Given:
-            return value.value
-        return value.open() if type(value) in (Held, Pickled) else value
-    except SerializationError as error:
-        node = state.plan.nodes[number]
-        text = f"{shown(node.label)}: {error}"
-        raise SerializationError(text, node=node, label=node.label) from error.__cause__
+    if type(value) in (Held, Pickled):
+        return opened(state.plan.nodes[number], value.open)
+    return value.value if type(value) is Given else value

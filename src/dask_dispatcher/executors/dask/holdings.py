@@ -15,6 +15,7 @@ from ...arguments import NOT_HERE
 from ...errors import SchedulerLostError, shown
 from ...futures import NodeFuture
 from ..slices.carrying import is_atom
+from ..slices.values import opened
 from .values import Given, Held, Pickled
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Holdings:
         ):
             return value
         if value.is_open:
-            return self.given(value.open())
+            return self.given(opened(future.node, value.open))
         raise SchedulerLostError(
             f"the value of {shown(future.node.label)} is gone with its scheduler",
             node=future.node,

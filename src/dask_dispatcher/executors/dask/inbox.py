@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import WorkerLostError, shown
 from ..batches import Finished
 from ..policy import Failure
-from ..slices.carrying import load_failure
+from ..slices.failures import load_failure
 from .failing import never_arrived, read_failure, was_forgotten, why_scheduler_lost
 from .values import Pickled
 

@@ -319,8 +319,8 @@ class Job:
 
     def uses(self, held: Held) -> list[int]:
         """Return the given nodes for which a value stands in."""
-        values = self.state.values
-        return [number for number in self.state.plan.given if values[number] is held]
+        values = self.state.values  # none any more, if it was forgotten
+        return [number for number in self.state.plan.given if values and values[number] is held]
 
     def release(self) -> None:
         """Let the workers forget what was scattered for it."""

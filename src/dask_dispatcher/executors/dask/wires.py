@@ -29,7 +29,8 @@ from ...deferred.ahead import Asker
 from ...deferred.lingering import LINGERING, gather
 from ...deferred.links import AGAIN, Answer, Ref, Reply, Request
 from ...errors import DeferredLostError, RunCancelledError
-from ..slices.carrying import dump, dump_error, is_atom, load
+from ..slices.carrying import dump, is_atom, load
+from ..slices.failures import dump_error
 from .boxes import Box
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Wire:
         self._outbox: deque[list[Any]] = deque()
         self._is_urgent = False
         self._flushed = 0.0
-        self.asker = Asker(self._say, self._forget)
+        self.asker = Asker(self._say, self._forget, self.decline)
         self.store: dict[int, Box] = {}
         self.lost: set[str] = set()
         """Workers that are gone, while somebody here may be waiting for what they had."""
@@ -101,13 +102,17 @@ class Wire:
         if item[0] == "kept":
             self.store.pop(item[2], None)
 
-    def bring_back(self, ref: Ref, item: Any) -> None:
-        """Tell that nobody here has what was taken out of a channel."""
-        self._send(["back", "", item[-1] if item[0] in _LENT else item, tuple(ref)])
+    def accept(self, item: Any) -> None:
+        """Tell that the program may let go of what it has lent."""
+        if item[0] in _LENT:
+            self._send(["brought", "", item[-1]])
 
-    def brought(self, ticket: int) -> None:
-        """Tell that a value has been brought here, or that nobody wants it any more."""
-        self._send(["brought", "", ticket])
+    def decline(self, ref: Ref, verb: str, item: Any) -> None:
+        """Tell that nobody here has what was taken out of a channel."""
+        if verb == "get":
+            self._send(["back", "", item[-1] if item[0] in _LENT else item, tuple(ref)])
+        else:
+            self.accept(item)
 
     def _send(self, said: list[Any]) -> None:
         lingers = said[0] in LINGERING
@@ -139,13 +144,6 @@ class Wire:
                 topic, name = self._line
                 said = pickle.dumps(_lot(outbox), protocol=5)
                 log_event(topic, {"deferred": name, "worker": self._address, "said": said})
-
-    def answer(self, ticket: int, answer: Answer) -> None:
-        """Take an answer of the program's."""
-        is_awaited = self.asker.hear(ticket, answer)
-        item = answer.value
-        if not is_awaited and type(item) is tuple and item[0] in _LENT:
-            self.brought(ticket)
 
 
 def _lot(outbox: deque[list[Any]]) -> list[list[Any]]:
@@ -200,22 +198,16 @@ class GroupLink:
             return rest[0]
         if kind == "small":
             return load(*rest)
-        *where, ticket = rest
-        try:
-            value = where[0].open() if kind == "box" else self._bring(where[0], where[1], deadline)
-        except TimeoutError:
-            raise
-        except BaseException:
-            self._wire.brought(ticket)
-            raise
-        self._wire.brought(ticket)
-        return value
+        if kind == "box":
+            return rest[0].open()
+        address, number, _ = rest
+        return self._bring(address, number, deadline)
 
-    def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
-        if was_taken:
-            self._wire.bring_back(ref, item)
-        elif item[0] in _LENT:
-            self._wire.brought(item[-1])
+    def accept(self, item: Any) -> None:
+        self._wire.accept(item)
+
+    def decline(self, ref: Ref, verb: str, item: Any) -> None:
+        self._wire.decline(ref, verb, item)
 
     def ask(self, request: Request, reply: Reply) -> Any:
         over = self._over
@@ -325,13 +317,13 @@ def deliver(line: Line, said: list[tuple[Any, ...]], dask_worker: Worker) -> Non
     own = wire(dask_worker, line)
     for kind, ticket, *rest in said:
         if kind == "answer":
-            own.answer(ticket, Answer(rest[0]))
+            own.asker.hear(ticket, Answer(rest[0]))
         elif kind == "error":
-            own.answer(ticket, Answer(error=pickle.loads(rest[0])))
+            own.asker.hear(ticket, Answer(error=pickle.loads(rest[0])))
         elif kind == "ahead":
             own.asker.receive(ticket, *rest)
         elif kind == "again":
-            own.answer(ticket, AGAIN)
+            own.asker.hear(ticket, AGAIN)
         elif kind == "drop":
             own.store.pop(ticket, None)
         else:

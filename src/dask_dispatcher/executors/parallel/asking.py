@@ -9,7 +9,8 @@ What is put stays here until the controller lets it go; small channel items trav
     answer    ticket, item or atom, pickled error                              to the worker
     again     ticket: it is to look at what is ahead                           to the worker
     withdraw  ticket, pickled error                                            to the controller
-    brought   ticket: what the answer pointed to has been read                 to the controller
+    brought   ticket: what the answer pointed to has been read, or was looked
+              at by somebody who is gone                                       to the controller
     restore   ref, item or ticket: nobody wants what was taken                to the controller
     let go    keys                                                             to the worker
     ahead     key of a channel, places, items, whether to return all,
@@ -35,7 +36,8 @@ from ...deferred.ahead import Asker
 from ...deferred.lingering import LINGERING
 from ...deferred.links import AGAIN, Answer, Ref, Reply, Request
 from ...errors import DeferredLostError
-from ..slices.carrying import SMALL, Dumped, dump, dump_error, is_atom, load
+from ..slices.carrying import SMALL, Dumped, dump, is_atom, load
+from ..slices.failures import dump_error
 from .memory import GoneError, Identity
 from .places import bring, in_file, in_memory
 
@@ -79,7 +81,7 @@ class WorkerLink:
         self._is_readable = True
         self._serial = itertools.count(1)
         self._kept: dict[int, tuple[Dumped, Any]] = {}
-        self._asker = Asker(self._say, self._forget)
+        self._asker = Asker(self._say, self._forget, self.decline)
         self.receive = self._asker.receive
 
     def use_files(self) -> None:
@@ -104,12 +106,15 @@ class WorkerLink:
         self._kept[key] = dumped, value
         return "kept", key, place
 
-    def decline(self, ref: Ref, item: Any, *, was_taken: bool) -> None:
-        is_place = item[0] == "place"
-        if was_taken:
-            self._send("restore", tuple(ref), item[1] if is_place else item)
-        elif is_place:
+    def accept(self, item: Any) -> None:
+        if item[0] == "place":
             self._send("brought", item[1])
+
+    def decline(self, ref: Ref, verb: str, item: Any) -> None:
+        if verb == "get":
+            self._send("restore", tuple(ref), item[1] if item[0] == "place" else item)
+        else:
+            self.accept(item)
 
     def unpack(self, item: Any, deadline: float | None = None) -> Any:
         kind, what, *where = item
@@ -119,15 +124,11 @@ class WorkerLink:
             return load(what)
         identity, key, place = where
         try:
-            if identity == self._identity:
-                pickled, buffers = self._kept[key][0]
-                return load(pickled, [buffer.toreadonly() for buffer in buffers])
-            pickled, buffers = bring(place)
+            is_here = identity == self._identity
+            pickled, buffers = self._kept[key][0] if is_here else bring(place)
             return load(pickled, [buffer.toreadonly() for buffer in buffers])
         except GoneError as error:
             raise DeferredLostError(f"the process that held the value is gone: {error}") from None
-        finally:
-            self._send("brought", what)
 
     def ask(self, request: Request, reply: Reply) -> int:
         ref, verb, item, caller, *_ = request

@@ -4,9 +4,10 @@ All it does happens on one thread, that of its event loop, with the engine's loc
 deaths of workers, timers, and what users post. After each of these it *feeds*: gives slices of ready
 nodes to workers that have room.
 
-Its parts: `Job` knows how a run's nodes are packed and how many make a slice; `Placing` where they
-run best; `Attempts` their resources and retries; `reports` what follows from what a worker says, and
-from its death; `Holdings` where large values are; `Overseer` looks after what takes long.
+Its parts: `Crew` knows how many workers there are; `Job` how a run's nodes are packed and how many make
+a slice; `Placing` where they run best; `Attempts` their resources and retries; `reports` what follows
+from what a worker says, and from its death; `Holdings` where large values are; `Overseer` looks after
+what takes long.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ from ..inprocess.watch import Watch
 from ..policy import Failure
 from ..shares import Shares
 from ..slices.carrying import is_atom
-from ..slices.columns import to_columns
 from ..slices.costs import Costs
 from .attempts import Attempts
 from .cores import thread_limits
+from .crew import Crew
 from .fetching import fetch
 from .folders import name_folder, sweep_folders
 from .holdings import Holdings
@@ -62,9 +63,6 @@ __all__ = ["ParallelEngine"]
 
 log = logging.getLogger("dask_dispatcher")
 
-_MOST_FAILED_STARTS = 3
-_START_SECONDS = 60.0  # after which a worker that has not said a word is given up
-
 
 class ParallelEngine(Engine):
     """Runs nodes on worker processes of its own.
@@ -90,9 +88,7 @@ class ParallelEngine(Engine):
         self._job_of: dict[RunState, Job] = {}  # of runs under way: a job keeps its run alive
         self._serial_of: weakref.WeakKeyDictionary[RunState, int] = weakref.WeakKeyDictionary()
         self._by_serial: weakref.WeakValueDictionary[int, Job] = weakref.WeakValueDictionary()
-        self._workers: list[WorkerProcess] = []
         self._serial = itertools.count(1)
-        self._failed_starts = 0
         self._is_closing = False
         self._watch: Watch | None = None
         self._witness = Witness()
@@ -100,6 +96,8 @@ class ParallelEngine(Engine):
         self._holdings = Holdings(self._wake)
         self._packets = Packets(self._witness.identity, self._folder, self._holdings.release)
         self._relay = Relay(self._folder, self.post)
+        self._crew = Crew(max_workers, self._make_worker, self._relay.count_blocked, self.later)
+        self._workers = self._crew.workers
         self._placing = Placing()
         self._attempts = Attempts(self._shares, self.later)
         self._overseer = Overseer(self._attempts, self.later)
@@ -128,7 +126,7 @@ class ParallelEngine(Engine):
         def start() -> None:
             try:
                 if not self._workers:
-                    self._start_worker()
+                    self._crew.start()
             except OSError as error:
                 started.set_exception(error)
             else:
@@ -200,23 +198,19 @@ class ParallelEngine(Engine):
         The loop's thread may be frozen by then, with the lock in its hands.
         """
         self._is_closing = True
-        for worker in tuple(self._workers):
-            worker.kill()
-            worker.reap()
+        self._crew.abandon()
         if self._watch is not None:
             with contextlib.suppress(RuntimeError):  # `close` was interrupted when this was done
                 self._watch.leave()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _end_workers(self, ended: concurrent.futures.Future[None]) -> None:
-        for worker in tuple(self._workers):
-            worker.kill()
-            worker.end()
+        self._crew.end()
         ended.set_result(None)
 
     # Workers
 
-    def _start_worker(self) -> None:
+    def _make_worker(self) -> WorkerProcess:
         assert self._watch is not None
         worker = WorkerProcess(
             next(self._serial),
@@ -233,21 +227,15 @@ class ParallelEngine(Engine):
             self.memory_limit,
             self._relay.home,
         )
-        self._workers.append(worker)
-        self.later(_START_SECONDS, lambda: self._check_started(worker))
-
-    def _check_started(self, worker: WorkerProcess) -> None:
-        if worker.identity is None:
-            worker.kill()
+        return worker
 
     def _gone(self, worker: WorkerProcess) -> None:
         """Deal with the end of a worker."""
-        self._workers.remove(worker)
+        is_hopeless = self._crew.lose(worker)
         self._relay.lose(worker)
         if self._is_closing:
             return
         log.info("worker %s is gone: %s", worker.name, worker.reason)
-        self._failed_starts = self._failed_starts + 1 if worker.identity is None else 0
         for job in list(self._job_of.values()):
             job.forget(worker)
         slices, worker.slices = list(worker.slices.values()), {}
@@ -260,8 +248,7 @@ class ParallelEngine(Engine):
         self._recompute(lost, worker.name, worker.reason)
         if any(job.suspects for job in self._jobs):  # they are not to run beside coroutines
             self._start_another()
-        if self._failed_starts >= _MOST_FAILED_STARTS:
-            self._failed_starts = 0
+        if is_hopeless:
             self._give_up(f"worker processes end as soon as they start: {worker.reason}")
 
     def _recompute(self, lost: dict[RunState, list[int]], worker: str | None, reason: str) -> None:
@@ -350,7 +337,7 @@ class ParallelEngine(Engine):
             self._packets.note_reader(readable)
             if not is_readable(worker.identity):
                 worker.send("unreadable")
-            self._failed_starts = 0
+            self._crew.note_started()
         elif kind == "spilled":
             self._holdings.move(*rest)
 
@@ -385,48 +372,24 @@ class ParallelEngine(Engine):
             self._jobs.rotate(-1)
         if self._jobs:
             is_observed = any(job.state.events is not None for job in self._jobs)
-            self._overseer.look_soon(self._look, is_urgent=self._is_room or is_observed)
+            self._overseer.look_soon(self._look, is_urgent=self._crew.has_room or is_observed)
             self._start_more()
-        if len(self._workers) > self._max_workers:
-            self._dismiss_surplus()
+        self._crew.dismiss_surplus()
 
     def _look(self) -> None:
-        self._overseer.look(self._workers, is_room=self._is_room)
-
-    @property
-    def _is_room(self) -> bool:
-        """Whether there is a worker that has nothing to do, or could be one."""
-        return self._may_start or any(worker.is_idle for worker in self._workers)
+        self._overseer.look(self._workers, is_room=self._crew.has_room)
 
     def _start_more(self) -> None:
         """Start another worker if there is something to do and nobody to do it."""
         wanted = any(job.schedule.has_ready or job.assigned for job in self._jobs)
-        starting = any(worker.identity is None for worker in self._workers)
-        idle = any(worker.is_idle for worker in self._workers)
-        if not (starting or idle) and (wanted or not self._workers):
+        if self._crew.is_taken and (wanted or not self._workers):
             self._start_another()
 
-    @property
-    def _may_start(self) -> bool:
-        """Whether another worker may be started: those that wait leave their places to others."""
-        return len(self._workers) - self._relay.count_blocked() < self._max_workers
-
-    def _dismiss_surplus(self) -> None:
-        """Let workers end that took the places of others which waited, once those are back."""
-        staying = sum(not worker.is_dismissed for worker in self._workers)
-        surplus = staying - self._relay.count_blocked() - self._max_workers
-        for worker in reversed(self._workers):
-            if surplus > 0 and worker.is_idle and not (worker.coroutines or worker.kept):
-                worker.dismiss()
-                surplus -= 1
-
     def _start_another(self) -> None:
-        if self._may_start:
-            try:
-                self._start_worker()
-            except OSError as error:
-                if not self._workers:
-                    self._give_up(f"no worker process can be started: {error}")
+        try:
+            self._crew.start_another()
+        except OSError as error:
+            self._give_up(f"no worker process can be started: {error}")
 
     def _give(self, job: Job) -> bool:
         """Give a slice of one run to a worker; return whether that was possible."""
@@ -461,7 +424,7 @@ class ParallelEngine(Engine):
         worker.slices[serial] = part
         observed = job.state.events is not None
         stamps = observed or job.has_timeouts
-        what = job.serial, serial, to_columns(packet.entries), packet.given
+        what = job.serial, serial, packet.packed.columns, packet.given
         before = chosen.before.serial if chosen.before is not None else 0
         behind = before if chosen.trail is not None else None
         worker.send("slice", *what, chosen.patience, observed, stamps, behind)
@@ -473,7 +436,7 @@ class ParallelEngine(Engine):
         for number, error in failed:
             self._attempts.end(job, [number])
             self._attempts.fail(job, number, Failure(error, "", None))
-        sent = [entry[0] for entry in packet.entries]
+        sent = packet.packed.numbers
         lost = {number for number, _ in failed}
         if len(sent) + len(lost) < len(numbers):  # they need what is lost at the moment
             kept = lost.union(sent)
@@ -491,7 +454,9 @@ class ParallelEngine(Engine):
             n: (t, shown(nodes[n].label)) for n in numbers if (t := job.timeout(n)) is not None
         }
         observed = job.state.events is not None
-        worker.send("coroutines", job.serial, packet.entries, packet.given, timeouts, observed)
+        worker.send(
+            "coroutines", job.serial, packet.packed.entries, packet.given, timeouts, observed
+        )
 
     # Values
 

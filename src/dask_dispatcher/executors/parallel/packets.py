@@ -14,7 +14,7 @@ from .values import Copy, Given, Held, Pickled
 
 if TYPE_CHECKING:
     from ..slices.carrying import Dumped
-    from ..slices.packing import Entry
+    from ..slices.packing import Entry, Packed
     from .job import Job
     from .memory import Identity
     from .process import WorkerProcess
@@ -31,7 +31,8 @@ class Packet:
 
     Attributes
     ----------
-    entries : list of Entry
+    packed : Packed
+        The nodes.
     given : tuple
         Functions; numbers of atoms, and the atoms; pickled values by number; numbers, keys and
         places of large values.
@@ -39,10 +40,10 @@ class Packet:
         What must stay where it is until the worker has answered.
     """
 
-    __slots__ = ("entries", "given", "holds")
+    __slots__ = ("given", "holds", "packed")
 
-    def __init__(self, entries: list[Entry], given: tuple[Any, ...], holds: list[Any]) -> None:
-        self.entries = entries
+    def __init__(self, packed: Packed, given: tuple[Any, ...], holds: list[Any]) -> None:
+        self.packed = packed
         self.given = given
         self.holds = holds
 
@@ -82,7 +83,6 @@ class Packets:
             The nodes that cannot travel.
         """
         packed, failed = job.packer.pack(numbers)
-        entries = packed.entries
         # Two lists: a node may take a hundred thousand values, and a dictionary is four times that.
         known: list[int] = []
         atoms: list[Any] = []
@@ -120,13 +120,13 @@ class Packets:
             except OSError as error:
                 missing[literal] = error
         if missing:
-            entries, more = self._without(job, entries, missing)
+            packed.entries, more = self._without(job, packed.entries, missing)
+            # Only those that go with entries: a packet without any is never sent.
+            packed.functions = {entry[1] for entry in packed.entries}
             failed = [*failed, *more]
-        # Only those that go with entries: a packet without any is never sent.
-        targets = {entry[1] for entry in entries} if missing else packed.functions
-        functions, entries, more = self._functions(job, worker, targets, entries)
+        functions, more = self._functions(job, worker, packed)
         given = functions, (known, atoms), pickled, places
-        return Packet(entries, given, holds), [*failed, *more]
+        return Packet(packed, given, holds), [*failed, *more]
 
     def _give(
         self,
@@ -188,23 +188,24 @@ class Packets:
         return kept, failed
 
     def _functions(
-        self, job: Job, worker: WorkerProcess, targets: set[int], entries: list[Entry]
-    ) -> tuple[list[tuple[int, bytes]], list[Entry], Failed]:
+        self, job: Job, worker: WorkerProcess, packed: Packed
+    ) -> tuple[list[tuple[int, bytes]], Failed]:
+        """Return the functions to send along; leave out the nodes of those that cannot travel."""
         functions, failed = [], {}
-        for target in targets:
+        for target in packed.functions:
             try:
                 functions += job.functions_for(worker, {target})
             except SerializationError as error:
                 failed[target] = error
         if not failed:
-            return functions, entries, []
-        kept = [entry for entry in entries if entry[1] not in failed]
+            return functions, []
         lost = [
             (entry[0], self._named(job, *entry[:2], failed))
-            for entry in entries
+            for entry in packed.entries
             if entry[1] in failed
         ]
-        return functions, kept, lost
+        packed.entries = [entry for entry in packed.entries if entry[1] not in failed]
+        return functions, lost
 
     def _named(self, job: Job, number: int, target: int, failed: dict[int, Any]) -> Exception:
         node = job.state.plan.nodes[number]

@@ -15,11 +15,12 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
-from ...deferred.desk import Desk, carrier, desk, give_back
+from ...deferred.desk import Desk, carrier, desk, give_back, take_over
 from ...deferred.leases import Agent
-from ...deferred.links import AGAIN, Answer, Caller, Here, Ref, Request, current_link, home
+from ...deferred.links import AGAIN, ITEMS, Answer, Caller, Here, Ref, Request, current_link, home
 from ...errors import DeferredError, DeferredLostError, RunCancelledError
-from ..slices.carrying import SMALL, Carried, Dumped, dump, dump_error, is_atom, load
+from ..slices.carrying import SMALL, Carried, Dumped, dump, is_atom, load
+from ..slices.failures import dump_error
 from .memory import GoneError
 from .places import Place, bring, in_file
 
@@ -33,8 +34,6 @@ RELAYED = frozenset({"ask", "withdraw", "brought", "restore", "put", "took", "re
 
 MOST_WAITING = 64
 """Nodes that may wait at once; each keeps a process."""
-
-_ITEMS = frozenset({"get", "fetch"})
 
 
 class Placed:
@@ -157,25 +156,11 @@ class Relay:
         is_eager: bool,
     ) -> bool:
         """Hand on a request; return whether the worker waits now, and blocks with it."""
-        asked = _Asked(verb, who[0], blocks)
-        self._asked[worker, ticket] = asked
+        asked = self._asked[worker, ticket] = _Asked(verb, who[0], blocks)
+        caller = Caller((self._name, *who[:2]), who[2:])
+        request = Request(Ref(*ref), verb, item, caller, None, is_eager, ticket)
         try:
-            asked.carrier = self._context.run(carrier, Ref(*ref))
-            is_here = isinstance(asked.carrier, Desk)
-            if verb == "put":
-                asked.item = self._taken_in(worker, item, asked.carrier, ref)
-            request = Request(
-                Ref(*ref),
-                verb,
-                asked.item,
-                Caller((self._name, *who[:2]), who[2:]),
-                self._agent(worker) if is_here else None,
-                is_eager,
-                ticket,
-            )
-            asked.ticket = asked.carrier.ask(
-                request, lambda answer: self._reply(worker, ticket, answer)
-            )
+            self._pass_on(worker, asked, request)
         except Exception as error:
             self._answer(worker, ticket, Answer(error=error))
         if (worker, ticket) not in self._asked:
@@ -185,14 +170,21 @@ class Relay:
             return False
         return blocks
 
-    def _taken_in(
-        self, worker: WorkerProcess, item: Any, carrier: Any, ref: tuple[Any, ...]
-    ) -> Any:
-        found = self._item(worker, item)
-        if isinstance(carrier, Desk):
-            return found
-        # The books are further up: what is put must be where those can reach it.
-        return carrier.pack(found.bring(), stays=not Ref(*ref).is_channel)
+    def _pass_on(self, worker: WorkerProcess, asked: _Asked, request: Request) -> None:
+        """Send a request to the book, or towards it; what it is to put is as the worker sent it."""
+        ref, link = request.ref, self._context.run(carrier, request.ref)
+        asked.carrier = link
+        if request.verb == "put":
+            found = self._item(worker, request.item)
+            if isinstance(link, Desk):
+                asked.item = found
+            else:  # what is put must be where books further up can reach it
+                asked.item = link.pack(found.bring(), stays=not ref.is_channel)
+        agent = self._agent(worker) if isinstance(link, Desk) else None
+        asked.ticket = link.ask(
+            request._replace(item=asked.item, agent=agent),
+            lambda answer: self._reply(worker, request.serial, answer),
+        )
 
     def _item(self, worker: WorkerProcess, item: Any) -> Any:
         kind, *what = item
@@ -304,7 +296,7 @@ class Relay:
             worker.send("again", ticket)
             return
         value, error = answer
-        if error is None and asked.verb in _ITEMS:
+        if error is None and asked.verb in ITEMS:
             try:
                 value = self._for_worker(worker, ticket, asked, value)
             except Exception as broken:
@@ -324,7 +316,7 @@ class Relay:
         if isinstance(item, Placed):
             self._lent[worker, ticket] = item
             return "place", ticket, item.identity, item.key, item.place
-        value = asked.carrier.unpack(item)
+        value = take_over(asked.carrier, item)
         dumped = dump(value, "what was put")
         pickled, buffers = dumped
         if not buffers and len(pickled) <= SMALL:

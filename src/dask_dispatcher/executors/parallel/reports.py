@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...schedule import READY
 from ..batches import Finished
-from ..slices.carrying import load_failure
+from ..slices.failures import load_failure
 from .values import Held, Pickled
 
 if TYPE_CHECKING:

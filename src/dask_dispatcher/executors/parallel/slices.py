@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ class Slice:
 
     Attributes
     ----------
-    pending : set of int
-        The nodes of which nothing has been heard.
     is_nudged : bool
         It takes longer than expected; its worker has been asked for what it has not begun.
     announced : int or None
@@ -39,12 +37,12 @@ class Slice:
     """
 
     __slots__ = (
+        "_pending",
         "announced",
         "holds",
         "is_nudged",
         "job",
         "numbers",
-        "pending",
         "seconds",
         "serial",
         "trail",
@@ -62,21 +60,31 @@ class Slice:
         self.job = job
         self.serial = serial
         self.numbers = numbers
-        self.pending = set(numbers)
+        self._pending: set[int] | None = None  # made when somebody asks
         self.holds = holds
         self.seconds = seconds
         self.trail = trail
         self.is_nudged = False
         self.announced: int | None = None
 
+    @property
+    def pending(self) -> set[int]:
+        """The nodes of which nothing has been heard."""
+        if self._pending is None:
+            self._pending = set(self.numbers)
+        return self._pending
+
     def left(self) -> list[int]:
         """Return the pending nodes in the order in which they run."""
         pending = self.pending
-        return [number for number in self.numbers if number in pending]
+        return [number for number in self.numbers if number in pending] if pending else []
 
-    def note(self, numbers: Iterable[int]) -> None:
+    def note(self, numbers: Collection[int]) -> None:
         """Note that something has been heard of nodes."""
-        self.pending.difference_update(numbers)
+        if self._pending is None and numbers == self.numbers:  # as a rule, all in one report
+            self._pending = set()
+        else:
+            self.pending.difference_update(numbers)
 
 
 def is_late(slices: Iterable[Slice]) -> bool:

@@ -1,4 +1,4 @@
-"""Values and failures as bytes: pickling them never raises anything but SerializationError.
+"""Values as bytes: pickling them never raises anything but SerializationError.
 
 A value is *small* if it is an atom, or pickles to `SMALL` bytes at most; small values ride along in
 messages. Atoms (numbers, short text, None) travel as they are; other values as bytes of their own,
@@ -12,10 +12,10 @@ import pickle
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from ...errors import RemoteError, SerializationError, one, portable, safe_text
-from ...pickling import Pickler, dumps, is_plain_array
+from ...errors import SerializationError, one, safe_text
+from ...pickling import Pickler, is_plain_array
+from ...plain import ATOMS
 from ...shared import Shared
-from ..policy import Failure
 
 __all__ = [
     "ATOMS",
@@ -23,22 +23,15 @@ __all__ = [
     "Carried",
     "Dumped",
     "dump",
-    "dump_error",
-    "dump_failure",
     "dump_result",
     "is_atom",
     "load",
-    "load_failure",
 ]
 
 SMALL = 2_000
 """Bytes up to which a pickled value rides along in messages."""
 
-ATOMS = frozenset({int, float, bool, type(None), complex})
-"""Types whose values are always small, and pickle without a word of the user's."""
-
 _TEXT = frozenset({str, bytes})
-_LARGEST_FAILURE = 1_000_000  # bytes; beyond, the text of an exception, which is cut, says enough
 
 Dumped = tuple[bytes, list[memoryview]]
 """A pickled value and its out-of-band buffers (pickle protocol 5)."""
@@ -128,7 +121,10 @@ def load(pickled: Any, buffers: Any = ()) -> Any:
 
     Raises
     ------
+    ModuleNotFoundError
+        If it needs a module that is not here.
     SerializationError
+        If it cannot be unpickled for another reason.
     """
     try:
         return pickle.loads(pickled, buffers=buffers)
@@ -153,108 +149,3 @@ class Carried:
 
     def bring(self, deadline: float | None = None) -> Any:
         return load(self.data)
-
-
-def dump_error(error: BaseException) -> bytes:
-    """Pickle an error, or what stands for it."""
-    return pickle.dumps(portable(error))
-
-
-class _ExceptionPickler(Pickler):
-    """Pickles exceptions as they themselves ask for.
-
-    distributed installs tblib, which rebuilds exceptions without calling ``__init__``; a SyntaxError
-    or UnicodeDecodeError then loses its text, a SystemExit its code.
-    """
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, BaseException):
-            return obj.__reduce_ex__(5)
-        return super().reducer_override(obj)
-
-
-class _HoldingPickler(_ExceptionPickler):
-    """Pickles exceptions that have no recipe of their own by what they hold.
-
-    For those whose ``__init__`` takes other arguments than they keep, and those with attributes that
-    cannot be pickled: these stay behind. So what a caller retries or catches keeps its class.
-    """
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, BaseException) and type(obj).__reduce__ in _GENERAL_RECIPES:
-            state = {name: value for name, value in vars(obj).items() if _travels(value)}
-            return _held, (type(obj), obj.__reduce__()[1], state)
-        return super().reducer_override(obj)
-
-
-_GENERAL_RECIPES = (BaseException.__reduce__, OSError.__reduce__)
-
-
-def _held(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
-    """Make an exception as its built-in base would, past what its class does to its arguments."""
-    base: Any = next(base for base in cls.__mro__ if base.__module__ == "builtins")
-    error = base.__new__(cls, *args)
-    base.__init__(error, *args)
-    error.__dict__.update(state)
-    return error
-
-
-def _travels(value: Any) -> bool:
-    try:
-        pickle.loads(dumps(value))
-    except BaseException:  # whatever its recipe raises
-        return False
-    return True
-
-
-def _pickled_exception(error: BaseException) -> bytes:
-    """Return the pickled exception, if possible by its own recipe; raise if there is no way.
-
-    By what it holds only if it says the same then.
-    """
-    try:
-        return _pickled_by(_ExceptionPickler, error)[0]
-    except BaseException:
-        pickled, twin = _pickled_by(_HoldingPickler, error)
-        if safe_text(twin) != safe_text(error):
-            raise
-        return pickled
-
-
-def _pickled_by(kind: type[Pickler], error: BaseException) -> tuple[bytes, BaseException]:
-    with io.BytesIO() as file:
-        kind(file, protocol=5).dump(error)
-        pickled = file.getvalue()
-    return pickled, pickle.loads(pickled)
-
-
-def dump_failure(failure: Failure) -> bytes:
-    """Pack a failure; an exception that cannot travel is replaced by its type and text."""
-    cause = failure.cause
-    content = (
-        type(cause).__qualname__,
-        safe_text(cause),
-        failure.traceback,
-        failure.worker,
-    )
-    try:
-        pickled: bytes | None = _pickled_exception(cause.with_traceback(None))
-    except BaseException:
-        pickled = None
-    if pickled is not None and len(pickled) > _LARGEST_FAILURE:
-        pickled = None
-    return pickle.dumps((content, pickled))
-
-
-def load_failure(data: bytes) -> Failure:
-    """Unpack a failure."""
-    (name, text, traceback, worker), pickled = pickle.loads(data)
-    cause: BaseException = RemoteError(name, text)
-    if pickled is not None:
-        try:
-            loaded = pickle.loads(pickled)
-        except BaseException:
-            loaded = None
-        if isinstance(loaded, BaseException):
-            cause = loaded
-    return Failure(cause, traceback, worker)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .packing import Entry
+if TYPE_CHECKING:
+    from .packing import Entry
 
-__all__ = ["Columns", "from_columns", "to_columns"]
+__all__ = ["Columns", "from_columns", "one_or_all", "to_columns"]
 
 Columns = tuple[Any, ...]
 """Numbers; then targets, places and names, each a list or what all have in common; then the
@@ -26,10 +27,10 @@ def to_columns(entries: Sequence[Entry]) -> Columns:
     numbers, targets, args, where, names = zip(*entries, strict=True)
     flat = list(chain.from_iterable(args))
     widths = list(map(len, args))
-    return list(numbers), *map(_common, (targets, where, names)), flat, _common(widths)
+    return list(numbers), *map(one_or_all, (targets, where, names)), flat, one_or_all(widths)
 
 
-def _common(column: Sequence[Any]) -> Any:
+def one_or_all(column: Sequence[Any]) -> Any:
     """Return the one thing that fills a column in a tuple of its own, or the column as a list."""
     first = column[0]
     return (first,) if column.count(first) == len(column) else list(column)

@@ -13,6 +13,9 @@ References are to nodes of the run, or, if negative, to *literals*: arguments th
 Literals are pickled one by one, each into bytes of its own, so that one that cannot be pickled or
 unpickled fails only its own node. A large one is pickled once a run, and shared by all nodes that
 take the same object.
+
+Graphs of tiny calls hold nearly nothing but plain calls (`plain`). Columns of these are made at once,
+not node by node, and entries of the columns only if anybody asks for them.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from ...nesting import PLACEHOLDERS, Input, Nested
 from ...nodes import CollectNode, IndexNode
 from ...ops import Op
 from .carrying import ATOMS, SMALL, Dumped, dump, is_atom
+from .columns import Columns, from_columns, one_or_all, to_columns
 
 if TYPE_CHECKING:
     from ...plan import Plan
@@ -43,8 +47,8 @@ _get_target = operator.itemgetter(1)
 _NO_PLACES: tuple[int, ...] = ()
 _NO_NAMES: tuple[str, ...] = ()
 # One object for all that are alike: pickle then writes it once a message.
-_FIRST_PLACES = tuple(tuple(range(count)) for count in range(1, 9))
-_FIRST, _SECOND = _FIRST_PLACES[0], (1,)
+_FIRST_PLACES = tuple(tuple(range(count)) for count in range(9))
+_FIRST, _SECOND = _FIRST_PLACES[1], (1,)
 
 
 class Packed:
@@ -52,8 +56,6 @@ class Packed:
 
     Attributes
     ----------
-    entries : list of Entry
-        In the order in which they are to run.
     needs : list of int
         The distinct nodes, not among these, whose values they take.
     small : dict of int to bytes
@@ -64,14 +66,42 @@ class Packed:
         Targets that occur.
     """
 
-    __slots__ = ("entries", "functions", "large", "needs", "small")
+    __slots__ = ("_columns", "_entries", "functions", "large", "needs", "small")
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self._columns: Columns | None = None
+        self._entries: list[Entry] | None = []
         self.needs: list[int] = []
         self.small: dict[int, bytes] = {}
         self.large: list[int] = []
         self.functions: set[int] = set()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The nodes in the order in which they are to run."""
+        if self._entries is None:
+            self._entries = from_columns(self._columns or ())
+        return self._entries
+
+    @entries.setter
+    def entries(self, entries: list[Entry]) -> None:
+        self._entries, self._columns = entries, None
+
+    @property
+    def columns(self) -> Columns:
+        """The same as columns."""
+        if self._columns is None:
+            self._columns = to_columns(self._entries or ())
+        return self._columns
+
+    @columns.setter
+    def columns(self, columns: Columns) -> None:
+        self._entries, self._columns = None, columns
+
+    @property
+    def numbers(self) -> list[int]:
+        """Those of the nodes, in this order."""
+        return self.columns[0] if self.columns else []
 
 
 class Packer:
@@ -99,16 +129,21 @@ class Packer:
         # By id: the number of a large literal, with the object, whose id is its own while it lives.
         self._met: dict[int, tuple[int, Any]] = {}
         self._serial = 0
-        known = (_NO_PLACES, *_FIRST_PLACES, _SECOND)
+        known = (*_FIRST_PLACES, _SECOND)
         self._places: dict[tuple[int, ...], tuple[int, ...]] = {places: places for places in known}
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {_NO_NAMES: _NO_NAMES}
+        self._codes = plan.plain.codes
+        for callee in plan.plain.callees:  # first, so that a code tells the target
+            self._target(callee)
 
     def target_of(self, number: int) -> int:
         """Return the position of a node's function in the table."""
         node = self._nodes[number]
         if type(node) is not Op:
             return _COLLECT if type(node) is CollectNode else _GET_ITEM
-        callee = node._callee
+        return self._target(node._callee)
+
+    def _target(self, callee: Any) -> int:
         target = self._targets.get(callee)
         if target is None:
             target = self._targets[callee] = len(BUILT_IN) + len(self.functions)
@@ -126,6 +161,43 @@ class Packer:
         """
         packed = Packed()
         failed: list[tuple[int, Exception]] = []
+        if not self._pack_plain(numbers, packed):
+            self._pack_each(numbers, packed, failed)
+        needs = self._needs
+        if len(numbers) == 1:  # it may need a hundred thousand others, each once
+            packed.needs = list(needs[numbers[0]])
+        else:
+            taken = chain.from_iterable(map(needs.__getitem__, numbers))
+            packed.needs = list(set(taken).difference(numbers))
+        return packed, failed
+
+    def _pack_plain(self, numbers: Sequence[int], packed: Packed) -> bool:
+        """Pack plain calls; return False if there are others among them."""
+        codes = list(map(self._codes.__getitem__, numbers))
+        if not all(codes):
+            return False
+        args = list(map(self._needs.__getitem__, numbers))
+        counts = list(map(len, args))
+        if not all(counts):
+            nodes = self._nodes
+            args = [mine or nodes[number]._args for number, mine in zip(numbers, args, strict=True)]
+        places = {count: self._first_places(count) for count in set(counts)}
+        targets = {code: code - 1 + len(BUILT_IN) for code in set(codes)}
+        packed.functions = set(targets.values())
+        packed.columns = (
+            list(numbers),
+            one_or_all(list(map(targets.__getitem__, codes))),
+            one_or_all(list(map(places.__getitem__, counts))),
+            (_NO_NAMES,),
+            list(chain.from_iterable(args)),
+            one_or_all(list(map(len, args))),
+        )
+        return True
+
+    def _pack_each(
+        self, numbers: Sequence[int], packed: Packed, failed: list[tuple[int, Exception]]
+    ) -> None:
+        """Pack nodes of all kinds, one by one."""
         nodes, needs, add = self._nodes, self._needs, packed.entries.append
         last, target = None, -1
         width, places = 0, _NO_PLACES
@@ -133,9 +205,8 @@ class Packer:
             node = nodes[number]
             if type(node) is Op and node._kwargs is None and not node._nested:
                 if node._callee is not last:
-                    last, target = node._callee, self.target_of(number)
+                    last, target = node._callee, self._target(node._callee)
                 args, mine = node._args, needs[number]
-                # As many as it needs, so each is a node of its own, and in this order.
                 if args and len(mine) == len(args):
                     if len(mine) != width:
                         width = len(mine)
@@ -150,17 +221,11 @@ class Packer:
                 add(self._entry(number, packed))
             except Exception as error:
                 failed.append((number, error))
-        if len(numbers) == 1:  # it may need a hundred thousand others, each once
-            packed.needs = list(needs[numbers[0]])
-        else:
-            taken = chain.from_iterable(map(needs.__getitem__, numbers))
-            packed.needs = list(set(taken).difference(numbers))
         packed.functions = set(map(_get_target, packed.entries))
-        return packed, failed
 
     def _first_places(self, count: int) -> tuple[int, ...]:
-        if count <= len(_FIRST_PLACES):
-            return _FIRST_PLACES[count - 1]
+        if count < len(_FIRST_PLACES):
+            return _FIRST_PLACES[count]
         return self._known_places(range(count))
 
     def _plain_args(

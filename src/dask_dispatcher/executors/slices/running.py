@@ -15,7 +15,8 @@ from typing import Any
 
 from ...nesting import Nested
 from ..policy import Failure
-from .carrying import ATOMS, SMALL, dump_failure, dump_result, load
+from .carrying import ATOMS, SMALL, dump_result, load
+from .failures import dump_failure
 from .metering import Meter
 from .packing import Entry
 

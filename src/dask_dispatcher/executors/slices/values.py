@@ -6,14 +6,42 @@ is, and is each executor's own.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+from ...errors import SerializationError, shown
 from .carrying import Dumped, dump, load
 
-__all__ = ["NOTHING", "Given", "Pickled"]
+if TYPE_CHECKING:
+    from ...nodes import DispatchNode
+
+__all__ = ["NOTHING", "Given", "Pickled", "opened"]
 
 NOTHING: Any = object()
 """Stands for a value that is not here; None may be one."""
+
+
+def opened(node: DispatchNode[Any], bring: Callable[[], Any]) -> Any:
+    """Return a node's value for who fetches it.
+
+    Parameters
+    ----------
+    node : DispatchNode
+        That made the value.
+    bring : callable
+        Returns the value.
+
+    Raises
+    ------
+    SerializationError
+        If it cannot be unpickled here; says whose value it is.
+    """
+    try:
+        return bring()
+    except (SerializationError, ModuleNotFoundError) as error:
+        text = f"{shown(node.label)}: {error}"
+        cause = error.__cause__ or error
+        raise SerializationError(text, node=node, label=node.label) from cause
 
 
 class Pickled:
