@@ -11,7 +11,7 @@ from dask_dispatcher import DaskExecutor, op
 pytestmark = pytest.mark.usefixtures("nothing_unseen")
 
 BOUND = 30.0
-ITEMS = 50_000  # 400 kB: a value that stays on its worker
+ITEMS = 200_000  # 1.6 MB: a value that stays on its worker, in a task of its own
 CHAINS = 4
 
 
