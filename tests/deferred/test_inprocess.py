@@ -105,7 +105,7 @@ def test_threads_that_took_the_places_of_others_end(narrow: AsyncExecutor) -> No
     stages = [op(pass_on)(a, b) for a, b in zip(channels, channels[1:], strict=False)]
     narrow.compute([*reversed(stages), op(channels[0].put)(0)])
     assert channels[-1].get(timeout=WAIT) == 3
-    eventually(lambda: len(narrow._engine._members) == 1)
+    eventually(lambda: len(narrow._engine.crew.members) == 1)
     assert narrow.compute([op(abs)(-n) for n in range(5)]) == list(range(5))
 
 

@@ -131,6 +131,32 @@ def test_little_work_is_not_spread(runs):
     assert len(job.next_light().numbers) == 1001
 
 
+def layers(depth=50, width=10):
+    """Return the last of some layers, each node of which takes all of the layer before."""
+    layer = [op(tiny)(n) for n in range(width)]
+    for _ in range(depth - 1):
+        layer = [op(max)(*layer) for _ in range(width)]
+    return layer
+
+
+@pytest.mark.parametrize(("seconds", "layers_of_a_group"), [(1e-4, 50), (5e-4, 20), (1e-3, 10)])
+def test_a_graph_with_little_work_a_layer_goes_down_in_groups(runs, seconds, layers_of_a_group):
+    runs.know(tiny, seconds)
+    runs.know(max, seconds)
+    job = runs.job(layers())
+    job.fill(2)
+    assert len(job.next_light().numbers) == 10 * layers_of_a_group
+    assert job.next_light() is None
+
+
+def test_one_with_much_work_a_layer_is_spread(runs):
+    runs.know(tiny, 0.005)
+    runs.know(max, 0.005)
+    job = runs.job(layers())
+    job.fill(2)
+    assert len(job.next_light().numbers) == 5
+
+
 def test_a_chain_goes_in_one_group(runs):
     runs.know(tiny, 1e-6)
     node = op(tiny)(0)

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from dask_dispatcher import AsyncExecutor, DependencyError, NodeTimeoutError, NoWorkersError, op
-from dask_dispatcher.executors.inprocess.crew import _HAS_CPU_CLOCKS, _is_runnable
+from dask_dispatcher.executors.inprocess import member
+from dask_dispatcher.executors.inprocess.clocks import HAS_CPU_CLOCKS, is_runnable
 from tests.support import eventually
 
 WAIT = 20.0
@@ -29,6 +30,20 @@ def meet(barrier):
 def test_blocking_calls_overlap_by_default_up_to_64(executor, parties):
     barrier = threading.Barrier(parties)
     assert executor.compute([op(meet)(barrier) for _ in range(parties)]) == [True] * parties
+
+
+def test_calls_that_wait_for_milliseconds_overlap(executor):
+    running, most = set(), []
+
+    def wait_for_an_answer(number):
+        running.add(number)
+        most.append(len(running))
+        time.sleep(0.003)
+        running.discard(number)
+
+    for _ in range(3):  # in the first of them, threads have to be found out
+        executor.compute([op(wait_for_an_answer)(number) for number in range(400)])
+    assert max(most) > 8
 
 
 def test_no_more_than_64_threads_by_default(executor):
@@ -389,7 +404,7 @@ def test_an_executor_at_rest_looks_at_nothing(executor):
 
     executor.compute([op(identity)(1), op(coroutine)()])
     engine = executor._engine
-    eventually(lambda: not engine._is_looking, WAIT)
+    eventually(lambda: not engine._lookout.is_looking, WAIT)
     assert not engine._jobs
     assert not engine._carriers
     assert not engine._job_of
@@ -409,17 +424,17 @@ def stuck(executor):
 
     run = executor.start([op(block)()])
     assert begun.wait(WAIT)
-    member = next(m for m in executor._engine._members if m.job is not None)
-    eventually(lambda: not _is_runnable(member.thread), WAIT)
-    yield member
+    waiting = next(m for m in executor._engine.crew.members if m.job is not None)
+    eventually(lambda: not is_runnable(waiting.thread), WAIT)
+    yield waiting
     release.set()
     run.results(WAIT)
 
 
-@pytest.mark.skipif(not _HAS_CPU_CLOCKS, reason="there is no telling what a thread computes")
+@pytest.mark.skipif(not HAS_CPU_CLOCKS, reason="there is no telling what a thread computes")
 def test_a_call_is_not_slow_because_its_thread_had_no_processor(stuck, monkeypatch):
     computed = 0.0
-    monkeypatch.setattr(stuck, "_cpu_seconds", lambda: computed)
+    monkeypatch.setattr(member, "cpu_seconds", lambda thread: computed)
     with stuck._lock:
         stuck._seen, stuck.is_waiting = -1, False
         assert not stuck.is_stalled(10.0, busy=2)
@@ -430,7 +445,7 @@ def test_a_call_is_not_slow_because_its_thread_had_no_processor(stuck, monkeypat
         assert stuck.is_slow
 
 
-@pytest.mark.skipif(not _HAS_CPU_CLOCKS, reason="there is no telling what a thread computes")
+@pytest.mark.skipif(not HAS_CPU_CLOCKS, reason="there is no telling what a thread computes")
 def test_a_call_that_waits_is_slow_at_once_if_nothing_else_computes(stuck):
     with stuck._lock:
         stuck._seen, stuck.is_waiting = -1, False

@@ -5,6 +5,10 @@ two thirds of a thread's share of that, so that groups are few at first, and sma
 no more than `_HIGHEST`, or another run of this program would have to wait for them. Nodes that cost next to
 nothing are taken by the number, all others one by one until they are enough. What is sent alone is taken
 but a few at a time, since what becomes ready later may be more urgent.
+
+What hangs on the nodes of one group alone goes along with it; what hangs on two groups waits for a hop. So
+in a graph that is deep and narrow, with levels that are not worth a hop each, nothing is spread: groups go
+down as far as they may, one after the other.
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ _SHARE = 2 / 3  # of what is ready, a thread
 _HIGHEST = 0.3  # seconds that it may take as long as there is much more to do
 _SHARED = 0.1  # the same, where another run of this program wants the threads too
 _LEAST = 0.005  # seconds below which it is not worth a hop to spread work
+_LEVEL = 0.015  # the same, where each level that is spread takes another hop
+_DOWN = 0.1  # seconds that a group is to take beside which nothing can run
 _LARGEST = 2500  # nodes of a group: packing one overlaps with running another
 _LONGEST = 10_000  # nodes of a group that nothing could be run beside
 _AHEAD = 4  # nodes a thread that are taken to be sent alone: a choice for whoever has room
@@ -99,16 +105,18 @@ class Taker:
         """Return how many nodes to take, and how many of them as leaders of others."""
         if self._is_strict:
             return threads, threads
-        ready, mean = self._schedule.count_ready(), self._estimates.light_mean
-        share = -(-ready // threads)
+        schedule, mean = self._schedule, self._estimates.light_mean
+        ready = schedule.count_ready()
         if mean is None:
-            return PROBE, share
+            return PROBE, -(-ready // threads)
         mean = max(mean, CHEAPEST)
-        worth = max(1, round(_LEAST / mean))
-        most = _LARGEST if ready > threads else _LONGEST
-        left = ready * mean / threads
-        self.target = min(max(_SHARE * left, _TARGET), highest)
-        limit = max(1, min(most, round(self.target / mean)))
-        if threads <= ready and self._schedule.remaining <= limit * threads:
-            limit = max(min(limit, worth), min(limit, -(-self._schedule.remaining // threads)))
-        return limit, max(share, worth)
+        is_deep = schedule.remaining > 2 * ready
+        worth = max(1, round((_LEVEL if is_deep else _LEAST) / mean))
+        parts = min(threads, max(1, ready // worth))
+        share = -(-ready // parts)
+        is_one = is_deep and parts == 1
+        self.target = min(max(_SHARE * share * mean, _DOWN if is_one else _TARGET), highest)
+        limit = max(1, min(_LARGEST if ready > threads else _LONGEST, round(self.target / mean)))
+        if threads <= ready and schedule.remaining <= limit * threads and not is_one:
+            limit = max(min(limit, worth), min(limit, -(-schedule.remaining // threads)))
+        return limit, share

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import os
 import threading
@@ -21,8 +20,12 @@ from ..engine import Engine
 from ..policy import Failure
 from ..shares import Shares
 from .carriers import Carriers
-from .crew import Member, processor_seconds, seems_to_wait
+from .clocks import processor_seconds
+from .costs import CallCosts
+from .crew import Crew
 from .job import Job
+from .lookout import Lookout
+from .member import Member
 from .waiting import MemberSite
 from .watch import Watch
 
@@ -36,15 +39,11 @@ log = logging.getLogger("dask_dispatcher")
 
 _DEFAULT_LIMIT = 64
 _CORES = os.cpu_count() or 1
-_FIRST_LOOK, _LAST_LOOK = 0.001, 0.016  # seconds between two looks at the threads
 _LARGEST_SLICE = 1024
 _SLICE_SECONDS = 0.002  # what a slice is sized for
-_SLOW = 0.001  # seconds; the first guess at the cost of a call that stalls a thread
-_UNKNOWN = _SLOW, True
 # Seconds that `close` waits at a time: a Ctrl-C that comes just before a thread begins to wait is not
 # noticed before it wakes.
 _BREATH = 0.5
-_MOST_COSTS = 1000  # functions whose costs are remembered between runs
 
 
 class ThreadEngine(Engine):
@@ -65,26 +64,15 @@ class ThreadEngine(Engine):
         resources: Mapping[str, float] | None,
     ) -> None:
         super().__init__(policy)
-        self._limit = max_workers or _DEFAULT_LIMIT
+        self.crew = Crew(max_workers or _DEFAULT_LIMIT)
+        self.costs = CallCosts()
         self._shares = Shares(resources)
         self._jobs: deque[Job] = deque()
         self._job_of: dict[RunState, Job] = {}
         self._carriers: dict[RunState, Carriers] = {}
-        self._members: list[Member] = []
-        self._serial = itertools.count(1)
         self._watch: Watch | None = None
-        self._is_looking = False
-        self._pause = _FIRST_LOOK
+        self._lookout: Lookout | None = None
         self._closing = False
-        # By function: the mean seconds of a call, and whether it waits rather than computes.
-        self._slow: dict[Callable[..., Any], tuple[float, bool]] = {}
-        # Of these, what was thought to compute and now seems to wait. Its next call is timed together
-        # with what it stands in line for a processor: to ask for that gives up the interpreter's
-        # lock, before and after the call.
-        self._doubted: set[Callable[..., Any]] = set()
-        # What has been called alone and was not slow. Where one function was slow, those of which
-        # nothing is known are called alone at first.
-        self._fast: set[Callable[..., Any]] = set()
 
     # Runs
 
@@ -98,7 +86,7 @@ class ThreadEngine(Engine):
             self._start_watch()
             self._job_of[state] = job  # first: `stop` finds it by this if Ctrl-C comes in between
             self._jobs.append(job)
-            job.look_for_slow(self._slow)
+            job.look_for_slow(self.costs.slow)
             if job.has_coroutines:
                 carriers = Carriers(self, job, loop or self._start_watch().loop)
                 self._carriers[state] = carriers
@@ -108,8 +96,14 @@ class ThreadEngine(Engine):
 
     def _start_watch(self) -> Watch:
         if self._watch is None:
-            self._watch = Watch(self.lock)
+            watch = Watch(self.lock)
+            self._lookout = Lookout(self, watch)
+            self._watch = watch  # last: Ctrl-C in between leaves none without a lookout
         return self._watch
+
+    def _look_soon(self) -> None:
+        assert self._lookout is not None
+        self._lookout.soon()
 
     def post(self, function: Callable[[], None]) -> None:
         def call() -> None:
@@ -130,7 +124,7 @@ class ThreadEngine(Engine):
             return
         job.drop_ready()
         self._shares.forget(state)
-        for member in self._members:
+        for member in self.crew.members:
             if member.job is job:
                 member.todo.clear()
                 if member.end_wait is not None:
@@ -149,7 +143,7 @@ class ThreadEngine(Engine):
         return state.values[number]
 
     def count_workers(self) -> int:
-        return len(self._members)
+        return len(self.crew.members)
 
     def retire(self, job: Job) -> None:
         """Let go of a run that is over, but for coroutines that still have to unwind."""
@@ -158,10 +152,8 @@ class ThreadEngine(Engine):
         self._job_of.pop(job.state, None)
         if self.is_quiet(job.state):
             self._carriers.pop(job.state, None)
-        if not self._jobs and len(self._slow) + len(self._fast) > _MOST_COSTS:
-            self._slow.clear()
-            self._doubted.clear()
-            self._fast.clear()
+        if not self._jobs:
+            self.costs.forget_many()
 
     def close(self) -> None:
         with self.lock:
@@ -186,9 +178,7 @@ class ThreadEngine(Engine):
     def _dismiss(self) -> list[Member]:
         """Let every thread end once its call has returned; return those that will."""
         self._closing = True
-        for member in self._members:
-            member.call()
-        return self._members[:]  # without those that were abandoned
+        return self.crew.call_all()
 
     @contextmanager
     def waiting(self, state: RunState) -> Iterator[None]:
@@ -209,23 +199,21 @@ class ThreadEngine(Engine):
 
     @contextmanager
     def making_room(self) -> Iterator[None]:
-        here = threading.current_thread()
-        member = next((m for m in tuple(self._members) if m.thread is here), None)
+        member = self.crew.here()
         if member is None:
             yield
             return
         with self.lock:
             member.nested_waits += 1
-            self._relieve(member)
+            self.relieve(member)
             self._call_one()
         try:
             yield
         finally:
             with self.lock:
                 member.nested_waits -= 1
-                idle = next((other for other in self._members if other.is_idle), None)
-                if idle is not None and self._is_surplus():
-                    idle.call()  # to its end
+                if self.crew.is_surplus:
+                    self.crew.call_idle()  # to its end
 
     # Threads; the lock is held in all of these, but for the calls themselves
 
@@ -234,41 +222,28 @@ class ThreadEngine(Engine):
         if job.has_coroutines and job.state in self._carriers:
             job.sort_ready()
             self._carriers[job.state].kick()
-        if job.has_calls and not self._busy():
+        if job.has_calls and not self.crew.count_busy():
             self._call_one()
 
     def _call_one(self) -> None:
         """Bring one more thread, an idle or a new one, unless one is on its way."""
-        if self._closing:
+        if self._closing or self.crew.call_idle():
             return
-        for member in self._members:
-            if member.is_idle:
-                member.call()
-                return
         if threading.current_thread() is threading.main_thread():
             # Ctrl-C could leave a thread half started, and counted as busy for ever.
             self._start_watch().post(self._call_if_nobody_is_busy)
-        elif self._count_working() < self._limit:
-            member = Member(self, next(self._serial))
-            self._members.append(member)
-            member.thread.start()
+        else:
+            self.crew.hire(lambda serial: Member(self, serial))
 
     def _call_if_nobody_is_busy(self) -> None:
-        if self._has_calls() and not self._busy():
+        if self._has_calls() and not self.crew.count_busy():
             self._call_one()
-
-    def _count_working(self) -> int:
-        return sum(not (member.is_nested or member.abandoned) for member in self._members)
-
-    def _is_surplus(self) -> bool:
-        """Return whether there is a thread too many, as one that has made room is back."""
-        return len(self._members) > self._limit and self._count_working() > self._limit
 
     def work(self, member: Member) -> None:
         """What a member's thread does all its life."""
         set_site(MemberSite(self, member))
         with self.lock:
-            while not (member.abandoned or self._is_surplus()):
+            while not (member.abandoned or self.crew.is_surplus):
                 job = self._next_job()
                 if job is not None:
                     try:
@@ -281,8 +256,7 @@ class ThreadEngine(Engine):
                     break
                 else:
                     member.rest()
-            if member in self._members:
-                self._members.remove(member)
+            self.crew.remove(member)
             self._call_if_nobody_is_busy()
 
     def _next_job(self) -> Job | None:
@@ -306,35 +280,58 @@ class ThreadEngine(Engine):
             member.job, member.todo = job, numbers
             size = len(numbers)
             self.lock.release()
-            is_doubted = member.costly in self._doubted
+            is_doubted = self.costs.is_doubted(member.costly)
             clock = processor_seconds if is_doubted else time.thread_time
-            worked = None if member.costly is None else clock()
-            started = time.perf_counter()
+            worked, started = clock(), time.perf_counter()
             try:
                 member.run_slice(job)
             finally:
-                seconds = time.perf_counter() - started
-                worked = None if worked is None else clock() - worked
+                seconds, worked = time.perf_counter() - started, clock() - worked
                 self.lock.acquire()
-            self._report(member, job)
-            if member.costly is not None:
-                self._note_cost(member.costly, seconds, worked, is_sure=is_doubted)
-            elif seconds > _SLICE_SECONDS * 2:
-                job.slice_size = max(1, job.slice_size // 2)
-            elif size * 2 > job.slice_size and seconds < _SLICE_SECONDS:
-                job.slice_size = min(2 * job.slice_size, _LARGEST_SLICE)
+            done = self._report(member, job)
+            if member.costly is None:
+                self._note_slice(job, size, done, seconds, worked)
+            elif self.costs.called(
+                member.costly,
+                seconds,
+                worked,
+                busy=self.crew.count_busy(),
+                is_sure=is_doubted,
+            ):
+                job.rank(self.costs.slow)
             member.current = -1
-            if careful or member.abandoned or len(self._jobs) != 1 or self._is_surplus():
+            if careful or member.abandoned or len(self._jobs) != 1 or self.crew.is_surplus:
                 member.free()
                 return
 
-    def _report(self, member: Member, job: Job) -> None:
-        """Pass on what a member has done."""
+    def _note_slice(
+        self, job: Job, size: int, done: list[int], seconds: float, worked: float
+    ) -> None:
+        """Size the next slices by how long this one took; suspect its calls if they seem to wait."""
+        if seconds > _SLICE_SECONDS * 2:
+            job.slice_size = max(1, job.slice_size // 2)
+        elif size * 2 > job.slice_size and seconds < _SLICE_SECONDS:
+            job.slice_size = min(2 * job.slice_size, _LARGEST_SLICE)
+        if seconds > _SLICE_SECONDS / 2 and self.costs.seem_slow(
+            len(done), seconds, worked, busy=self.crew.count_busy()
+        ):
+            for number in done:
+                self.suspect(job, number)
+
+    def suspect(self, job: Job, number: int) -> None:
+        """Let the function of a node, whose call seemed slow, be called alone the next time."""
+        function = job.function_of(number)
+        if function is not None:
+            self.costs.suspect(function)
+            job.is_careful = True
+
+    def _report(self, member: Member, job: Job) -> list[int]:
+        """Pass on what a member has done; return that."""
         if member.demand:
             demand, member.demand = member.demand, None
             self.release(demand)
         if member.abandoned:
-            return
+            return []
         done = member.take_done()
         if done:
             job.state.finished(done)
@@ -346,6 +343,7 @@ class ThreadEngine(Engine):
             self.retire(job)
         elif job.has_coroutines:
             self.wake(job)
+        return done
 
     def attempt_failed(self, job: Job, number: int, failure: Failure) -> None:
         """Report that an attempt failed; start another one later if there is to be one."""
@@ -371,7 +369,7 @@ class ThreadEngine(Engine):
             if (
                 number not in job.guarded
                 and not job.all_guarded
-                and (function is None or function in self._fast)
+                and (function is None or self.costs.is_fast(function))
             ):
                 continue
             if position < len(numbers) - 1:  # first the plain ones, which come before it
@@ -394,11 +392,11 @@ class ThreadEngine(Engine):
         if timeout is not None:
             member.deadline, member.timeout = time.monotonic() + timeout, timeout
             self._look_soon()
-        if function is not None and function not in self._fast:
+        if function is not None and not self.costs.is_fast(function):
             member.costly = function
-            _, member.is_waiting = self._slow.get(function, _UNKNOWN)
+            member.is_waiting = self.costs.waits(function)
             # Whoever takes a slow call sees to it that the next one is taken too.
-            if (member.is_waiting or self._busy() < _CORES) and self._has_calls():
+            if (member.is_waiting or self.crew.count_busy() < _CORES) and self._has_calls():
                 self._call_one()
         return [number]
 
@@ -416,105 +414,23 @@ class ThreadEngine(Engine):
             if job is not None:
                 self.wake(job)
 
-    def _note_cost(
-        self,
-        function: Callable[..., Any],
-        seconds: float,
-        worked: float | None,
-        *,
-        is_sure: bool,
-    ) -> None:
-        """Keep a running mean of a slow function's cost; forget one that has become fast.
-
-        `worked` is how many of the seconds the call computed, if that is known. Unless it `is_sure`,
-        something else may have had the processor meanwhile.
-        """
-        mean, waits = self._slow.get(function, (seconds, True))
-        if worked is not None:  # the look may have come while something else had the processor
-            seems_waiting = seems_to_wait(worked, seconds, self._busy())
-            if seems_waiting and not (waits or is_sure):
-                self._doubted.add(function)
-            else:
-                waits = seems_waiting
-                self._doubted.discard(function)
-        mean += 0.25 * (seconds - mean)
-        if mean < _SLOW / 10:
-            self._slow.pop(function, None)
-            self._fast.add(function)
-        else:
-            self._slow[function] = mean, waits
-
-    def _busy(self) -> int:
-        """Return how many threads keep a core busy, or soon will."""
-        # In one expression, as all are counted for each slow call.
-        return sum(
-            not (m.is_idle or m.is_waiting or m.nested_waits or m.abandoned) for m in self._members
-        )
-
-    def count_waiting(self) -> int:
-        """Return how many calls wait for deferred references."""
-        return sum(member.end_wait is not None for member in self._members)
-
     def _has_calls(self) -> bool:
         return any(job.has_calls for job in self._jobs)
 
-    # The look at the threads
+    # What the look at the threads finds
 
-    def _look_soon(self) -> None:
-        self._pause = _FIRST_LOOK
-        if not self._is_looking:
-            assert self._watch is not None
-            self._watch.later(self._pause, self._look)
-            self._is_looking = True  # last: Ctrl-C in between costs one look too many, not all
-
-    def _look(self) -> None:
-        """Find threads that are stuck in a call, and relieve them; end calls that time out."""
-        now = time.monotonic()
-        busy = self._busy()
-        unclear = [member for member in self._members if not member.is_settled(now)]
-        stalled = [member for member in unclear if member.is_stalled(now, busy)]
-        is_news = any(member.costly is None for member in stalled)
-        for member in stalled:
-            if member.is_slow:
-                self._mark_slow(member)
-            self._relieve(member)
-        for member in tuple(self._members):
-            if member.deadline is not None and member.deadline <= now:
-                self._time_out(member)
-        if self._has_calls() and self._busy() < _CORES:
+    def look_after_runs(self) -> bool:
+        """See that runs have threads, and end those that are over; return whether any is left."""
+        if self._has_calls() and self.crew.count_busy() < _CORES:
             self._call_one()
         for carriers in tuple(self._carriers.values()):
             carriers.check_loop()
         for job in tuple(self._jobs):
             if job.schedule.is_over:  # and Ctrl-C interrupted what ended it
                 self.retire(job)
-        if not (self._jobs or self._carriers):
-            self._is_looking = False
-            return
-        self._pause = _FIRST_LOOK if is_news else min(2 * self._pause, _LAST_LOOK)
-        deadlines = [m.deadline - now for m in self._members if m.deadline is not None]
-        assert self._watch is not None
-        self._watch.later(max(_FIRST_LOOK, min(self._pause, *deadlines, _LAST_LOOK)), self._look)
+        return bool(self._jobs or self._carriers)
 
-    def _mark_slow(self, member: Member) -> None:
-        job = member.job
-        assert job is not None
-        function = job.function_of(member.current)
-        if function is None:
-            return
-        mean, waits = self._slow.get(function, _UNKNOWN)
-        if member.costly is not None:
-            if member.is_waiting and not waits:  # which was not clear at the first look
-                self._slow[function] = mean, True
-        else:
-            member.note_started(job, member.current)
-            self._slow[function] = mean, member.is_waiting
-            self._fast.discard(function)
-            member.costly = function
-            job.is_careful = True
-            job.rank(self._slow)
-
-    def _relieve(self, member: Member) -> None:
+    def relieve(self, member: Member) -> None:
         """Take from a member what it has finished and what it has not begun."""
         job = member.job
         if job is None:
@@ -524,7 +440,7 @@ class ThreadEngine(Engine):
         if done:
             job.state.finished(done)
 
-    def _time_out(self, member: Member) -> None:
+    def time_out(self, member: Member) -> None:
         """Leave a member to its endless call: a thread cannot be killed."""
         job, number, timeout = member.job, member.current, member.timeout
         if job is None or number < 0:  # it is about to begin
@@ -533,7 +449,7 @@ class ThreadEngine(Engine):
         if job.schedule.state[number] != RUNNING:
             return
         member.abandoned = True
-        self._members.remove(member)
+        self.crew.remove(member)
         if member.end_wait is not None:
             member.end_wait(job.timed_out(number, timeout))
         self.attempt_failed(job, number, Failure(job.timed_out(number, timeout), "", None))

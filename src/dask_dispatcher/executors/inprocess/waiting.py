@@ -10,8 +10,8 @@ from ...deferred.links import Caller
 from ...errors import DeferredError, RunCancelledError
 
 if TYPE_CHECKING:
-    from .crew import Member
     from .engine import ThreadEngine
+    from .member import Member
 
 __all__ = ["MOST_WAITING", "MemberSite"]
 
@@ -44,7 +44,7 @@ class MemberSite:
         with engine.lock:
             if member.abandoned or (member.job is not None and member.job.schedule.is_over):
                 raise RunCancelledError("the run is over; nothing is waited for any more")
-            if engine.count_waiting() >= MOST_WAITING:
+            if engine.crew.count_waiting() >= MOST_WAITING:
                 raise DeferredError(
                     f"{MOST_WAITING} nodes wait for deferred references already, and each keeps a "
                     "thread; use dependencies, or coroutine nodes that await the references"
