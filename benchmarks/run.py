@@ -4,6 +4,7 @@ Graphs of Dask's collections, if they are all that is asked for, have a page of 
 COLLECTIONS.md.
 
     python benchmarks/run.py                              everything, some 20 minutes
+    python benchmarks/run.py --only collections           COLLECTIONS.md, some 6 minutes
     python benchmarks/run.py --quick                      small sizes, a minute
     python benchmarks/run.py --only wide,chain -n 10000   part of it
 
@@ -31,6 +32,7 @@ from bench.replaying import find_instances
 from bench.suite import Page, Plan, measure_all
 
 HERE = Path(__file__).resolve().parent
+TITLES = {"RESULTS.md": "Measured", "COLLECTIONS.md": "Dask's collections, measured"}
 SECTIONS = "startup build memory wide chain tree layered seed cpu mixed data kill observers"
 SECTIONS += " heavy fairness collections channels workflows"
 
@@ -40,15 +42,15 @@ def main() -> None:
     exit_on_sigterm()
     options = _parse()
     page = measure_all(_plan(options))
-    part = options.quick or options.only or options.engines or options.n
+    whole = not options.only or options.only == {"collections"}
+    part = options.quick or options.engines or options.n or not whole
     folder = options.out or (None if part else HERE)
     command = " ".join(["python benchmarks/run.py", *_without_paths(options)])
     if folder is None:
         print(page.text(command))
     else:
         alone = options.only and options.only <= {"collections", *GRAPHS}
-        name = "COLLECTIONS.md" if alone else "RESULTS.md"
-        _write(page, folder, command, name)
+        _write(page, folder, command, "COLLECTIONS.md" if alone else "RESULTS.md")
 
 
 def _parse() -> argparse.Namespace:
@@ -107,7 +109,7 @@ def _without_paths(options: argparse.Namespace) -> list[str]:
 
 def _write(page: Page, folder: Path, command: str, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    text = page.text(command)
+    text = page.text(command, TITLES[name])
     if page.pictured:
         draw(page.pictured, folder / "results.svg", f"n = {page.pictured[0].size:,}, one process")
         text += "\n![µs a node, build and run, by shape and engine](results.svg)\n"

@@ -61,11 +61,14 @@ def array_tensordot(side: int, chunk: int) -> Any:
     return da.tensordot(x, x, axes=1).sum()
 
 
-def array_svd(rows: int, columns: int) -> Any:
-    """Decompose a tall matrix, and count its singular values."""
-    x = da.eye(columns, chunks=columns)
-    tall = da.concatenate([x * (n + 1) for n in range(rows // columns)])
-    _, s, _ = da.linalg.svd(tall)
+def array_svd(rows: int, columns: int, chunk: int) -> Any:
+    """Decompose a tall matrix, and count its singular values.
+
+    Its blocks are to be tall, too: what they come to is decomposed by one call, which with square
+    blocks would have as much to do as all others together.
+    """
+    x = da.random.default_rng(0).random((rows, columns), chunks=(chunk, columns))
+    _, s, _ = da.linalg.svd(x)
     return (s > 0).sum()
 
 
@@ -110,8 +113,8 @@ def graphs(share: float) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "array:sum", partial(array_sum, part(4_000, 500), 500)
     yield "array:rechunk", partial(array_rechunk, part(2_000, 200), 50)
     yield "array:tensordot", partial(array_tensordot, part(1_500, 250), 125)
-    yield "array:svd", partial(array_svd, part(4_000, 200), 100)
-    yield "bag:tiny-partitions", partial(bag_frequencies, part(2_000, 100), 1_000)
+    yield "array:svd", partial(array_svd, part(40_000, 2_000), 50, 1_000)
+    yield "bag:tiny-partitions", partial(bag_frequencies, part(2_000, 100), part(1_000, 50))
     yield "bag:frequencies", partial(bag_frequencies, part(100_000, 1_000), 50)
     if find_spec("pandas") is not None and find_spec("pyarrow") is not None:
         yield "frame:groupby", partial(frame_groupby, part(500_000, 1_000), 40)
@@ -149,24 +152,42 @@ class Scheduler(Engine):
         return tuple(self._get(graph, keys))
 
 
+KINDS = {
+    "async": "AsyncExecutor beside Dask's synchronous and threaded schedulers",
+    "parallel": "ParallelExecutor beside Dask's processes",
+    "dask": "DaskExecutor beside Dask's client",
+}
+"""Our executors, and what each is measured beside."""
+
+NOTES = {
+    "async": "`async` has two threads, as Dask's `threads`; `async-1` has one, as `sync`.",
+    "parallel": (
+        "Two processes each. `async-1` is one thread of the program: half of it is about what two "
+        "processes would take if nothing had to travel."
+    ),
+    "dask": "Both on one stock scheduler with two stock workers of one thread.",
+}
+
+
 @contextmanager
-def schedulers(address: str, wanted: Callable[[str], bool]) -> Iterator[list[Scheduler]]:
-    """Open the wanted executors of ours, each with Dask's schedulers of its kind."""
+def schedulers(kind: str, address: str = "") -> Iterator[list[Scheduler]]:
+    """Open an executor of ours, and Dask's schedulers of its kind; `address` is the cluster's."""
     with ExitStack() as stack:
         found: dict[str, Get] = {}
-        if wanted("async"):
+        if kind == "async":
             threads = stack.enter_context(ThreadPoolExecutor(WORKERS))
             found |= {"sync": get_sync, "threads": partial(dask.threaded.get, pool=threads)}
             found["async"] = stack.enter_context(AsyncExecutor(WORKERS)).get
-            found["async-1"] = stack.enter_context(AsyncExecutor(1)).get
-        if wanted("parallel"):
+        elif kind == "parallel":
             pool = ProcessPoolExecutor(WORKERS, get_context("spawn"), initialize_worker_process)
             found["processes"] = partial(
                 dask.multiprocessing.get, pool=stack.enter_context(pool), optimize_graph=False
             )
             found["parallel"] = stack.enter_context(ParallelExecutor(WORKERS)).get
-        if wanted("dask"):
+        else:
             client = stack.enter_context(Client(address, set_as_default=False))
             found["client"] = client.get
             found["dask"] = stack.enter_context(DaskExecutor(address)).get
+        if kind != "dask":
+            found["async-1"] = stack.enter_context(AsyncExecutor(1)).get
         yield [Scheduler(name, get) for name, get in found.items()]

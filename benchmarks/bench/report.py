@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from bench.measure import Comparison, Timing
@@ -72,14 +72,17 @@ def per_node_table(comparisons: Sequence[Comparison], base: str) -> str:
     return table(head, rows)
 
 
-def milliseconds_table(comparisons: Sequence[Comparison]) -> str:
-    """Milliseconds of whole runs, spread in brackets."""
+def peers_table(comparisons: Sequence[Comparison], peers_of: Mapping[str, Sequence[str]]) -> str:
+    """Milliseconds of whole runs, spread in brackets, and the ratio of ours to each of its peers."""
     names = _engines(comparisons)
+    pairs = [(ours, peer) for ours in names for peer in peers_of.get(ours, ()) if peer in names]
     head = ["graph", "tasks", *[f"{name}, ms" for name in names]]
+    head += [f"{ours} ÷ {peer}" for ours, peer in pairs]
     rows = []
     for c in comparisons:
         times = [_milliseconds(c.timings.get(name)) for name in names]
-        rows.append([c.workload.name, f"{c.size:,}", *times])
+        ratios = [_ratio(c.ratio(ours, peer)) for ours, peer in pairs]
+        rows.append([c.workload.name, f"{c.size:,}", *times, *ratios])
     return table(head, rows)
 
 

@@ -134,9 +134,9 @@ class Page:
         """Add a section."""
         self.sections.append("\n\n".join([f"## {title}", *parts]))
 
-    def text(self, command: str) -> str:
+    def text(self, command: str, title: str = "Measured") -> str:
         """Lay out the whole page."""
-        head = f"# Measured\n\nWritten by `{command}`. {report.machine_line()}."
+        head = f"# {title}\n\nWritten by `{command}`. {report.machine_line()}."
         how = (
             "Every figure is the median of its rounds, with the fastest and slowest round in "
             "brackets; engines took turns, every result was checked. µs/node is the time to build "
@@ -144,8 +144,8 @@ class Page:
             "The machine is shared: compare figures of one row, not of two runs."
         )
         reached = sum(row.reached for row in self.rows)
-        title = f"## Targets: {reached} of {len(self.rows)} reached"
-        goals = [title, report.target_table(self.rows)] if self.rows else []
+        count = f"## Targets: {reached} of {len(self.rows)} reached"
+        goals = [count, report.target_table(self.rows)] if self.rows else []
         return "\n\n".join([head, how, *goals, *self.sections]) + "\n"
 
 
@@ -300,19 +300,24 @@ def on_shared_cluster(plan: Plan, page: Page) -> None:
 def on_collections(plan: Plan, page: Page) -> None:
     """Graphs of Dask's collections on our executors and on Dask's own schedulers."""
     graphs = [(name, make) for name, make in dask_graphs.graphs(plan.share) if plan.has_graph(name)]
-    if not graphs:
-        return
-    with ExitStack() as stack:
-        address = stack.enter_context(stock_cluster(WORKERS)) if plan.takes("dask") else ""
-        engines = stack.enter_context(dask_graphs.schedulers(address, plan.takes))
-        found = []
-        for name, make in graphs:
-            _say(f"collections, {name}")
-            graph = dask_graphs.workload(name, make)
-            warm_up(engines, graph.build)
-            found.append(compare(graph, graph.nodes, engines, plan.rounds))
-    page.add("Graphs of Dask's collections", report.milliseconds_table(found))
-    page.rows += targets.collection_rows(found)
+    kinds = [kind for kind in dask_graphs.KINDS if graphs and plan.takes(kind)]
+    workloads = [dask_graphs.workload(name, make) for name, make in graphs if kinds]
+    for kind in kinds:
+        with ExitStack() as stack:
+            address = stack.enter_context(stock_cluster(WORKERS)) if kind == "dask" else ""
+            engines = stack.enter_context(dask_graphs.schedulers(kind, address))
+            found = [_compare_collection(plan, kind, graph, engines) for graph in workloads]
+        beside = report.peers_table(found, targets.DASK_PEERS)
+        page.add(dask_graphs.KINDS[kind], dask_graphs.NOTES[kind], beside)
+        page.rows += targets.collection_rows(found)
+
+
+def _compare_collection(
+    plan: Plan, kind: str, graph: Workload, engines: Sequence[Engine]
+) -> Comparison:
+    _say(f"collections on {kind}, {graph.name}")
+    warm_up(engines, graph.build)
+    return compare(graph, graph.nodes, engines, plan.rounds)
 
 
 def on_streams(plan: Plan, page: Page) -> None:

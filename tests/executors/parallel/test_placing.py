@@ -144,6 +144,28 @@ def test_dear_calls_come_several_at_a_time_while_nobody_would_miss_them():
     assert sizes == [4] * 3 + [1] * 8
 
 
+def test_while_much_is_ready_what_follows_comes_along_all_the_same():
+    """Sums begin as soon as their terms are there, not when all terms of all sums are."""
+    make, total = op(work), op(sum)
+    sums = [total([make(i) for _ in range(4)]) for i in range(400)]
+    callees = make(0)._callee, sums[0]._callee
+    job = make_job(*sums, costs=known(dict(zip(callees, (2e-4, 2e-5), strict=True))))
+    job.held, job.is_even = True, False  # its values are large
+    for _ in range(4):
+        chosen = choose(job, workers=[Somebody(), Somebody()]).numbers
+        followers = [number for number in chosen if job.schedule.waiting[number]]
+        assert len(followers) == pytest.approx(len(chosen) / 5, abs=2)
+
+
+def test_no_worker_takes_more_than_its_share_of_what_is_ready():
+    step = op(work)
+    nodes = [step(i) for i in range(40)]
+    job = make_job(*nodes, costs=known({nodes[0]._callee: 5e-4}))  # 20 ms in all
+    one, other = workers = [Somebody(), Somebody()]
+    sizes = [len(choose(job, worker, workers).numbers) for worker in (one, other) * 2]
+    assert sizes == [10] * 4
+
+
 def test_while_all_find_something_ready_a_worker_may_have_more_work_waiting():
     step = op(work)
     nodes = [step(i) for i in range(4)]

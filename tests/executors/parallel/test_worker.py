@@ -240,6 +240,12 @@ def test_it_reports_a_value_before_it_says_that_it_has_gone_to_a_file(tmp_path):
         assert moved == list(range(7))
 
 
+def test_it_reports_before_it_has_kept_much_of_which_the_controller_does_not_know(controller):
+    controller.give(*[op(np.full)(400_000, float(n)) for n in range(4)], patience=1e6)
+    assert sorted(controller.report().places) == [0, 1]
+    assert sorted(controller.ended().places) == [2, 3]
+
+
 def test_it_says_when_it_cannot_read_the_program(tmp_path):
     with Controller(tmp_path / "files", greeting=False) as controller:
         nobody = (1 << 22, 0, b"x" * 16)

@@ -72,8 +72,9 @@ class _Pick:
         Takes the resources of a node; returns False if it has to wait for them.
     better : callable
         Returns the worker where a node had better run, if that is another one.
-    target : float
-        Seconds of work that are enough.
+    share : int
+        How many nodes may be `_AMPLE` seconds of work, as enough is left for the other workers;
+        with more, `_TARGET` is enough.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class _Pick:
         worker: WorkerProcess,
         begin: Callable[[Job, int], bool],
         better: Callable[[int], WorkerProcess | None],
-        target: float,
+        share: int,
     ) -> None:
         self.numbers: list[int] = []
         self.coroutines: list[int] = []
@@ -95,7 +96,7 @@ class _Pick:
         self._worker = worker
         self._begin = begin
         self._better = better
-        self._target = target
+        self._share = share
         self._elsewhere: set[int] = set()
         self.is_full = False
         self._is_risky = False  # it may take down what runs beside it
@@ -124,8 +125,9 @@ class _Pick:
             self.is_known = self.is_known and cost is not None
             cost = _UNKNOWN if cost is None else cost
             self.seconds += cost
+            target = _AMPLE if len(self.numbers) < self._share else _TARGET
             # Another one like it would be farther from the target than this is.
-            self.is_full = alone or self.seconds + cost / 2 >= self._target
+            self.is_full = alone or self.seconds + cost / 2 >= target
             self._is_risky = number in job.suspects
         return True
 
@@ -202,16 +204,17 @@ class Placing:
         """
         if job.is_even:
             return self._choose_even(job, worker)
-        target = _AMPLE if self.is_ample(job, workers) else _TARGET
+        is_ample = self.is_ample(job, workers)
         pick = _Pick(
             job,
             worker,
             begin,
             lambda number: self._better_place(job, number, worker, workers),
-            target,
+            # Half of what is left for each, so that all end at about the same time.
+            job.schedule.count_ready() // (2 * len(workers)) if is_ample else 0,
         )
         self._fill(pick, job, worker)
-        patience = target if pick.is_known else 0.0
+        patience = (_AMPLE if is_ample else _TARGET) if pick.is_known else 0.0
         return Chosen(pick.numbers, pick.coroutines, pick.seconds, patience)
 
     def _choose_even(self, job: Job, worker: WorkerProcess) -> Chosen:
@@ -249,7 +252,9 @@ class Placing:
             return mine
         if job.has_bulky:
             self._sort(job, worker)
-        taken = job.schedule.take(max(job.limit, lead), follow=True, lead=min(lead, _LARGEST))
+        lead = min(lead, _LARGEST)
+        # With room for what follows them: else sums would begin when all products are there.
+        taken = job.schedule.take(max(job.limit, 2 * lead), follow=True, lead=lead)
         if taken:
             taken.reverse()
             return taken

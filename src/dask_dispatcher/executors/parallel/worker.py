@@ -13,7 +13,8 @@ it has started, when its channel does.
 
 Where a large value is, is said in the report of the node that made it, and again, as `spilled`, when it
 has gone to a file: in this order, as the store lets nothing go of which there has been no report. When
-memory is short, a slice reports after its next node, however quick it is.
+memory is short, or a slice has kept some megabytes since its last report, it reports after its next
+node, however quick that is: the controller lets values go, and can of those it knows.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ from .store import Store, memory_limit
 
 __all__ = ["main"]
 
+_UNTOLD = (
+    4_000_000  # bytes of values that a slice keeps before it says so, as only then they can go
+)
 _MEMORY_SHARE = 0.6  # of the machine's, that all workers together may fill with values
 
 _PR_SET_PDEATHSIG = 1
@@ -86,6 +90,7 @@ class Worker:
         # thread's.
         self._last: tuple[int, Values | None] = (-1, None)
         self._reported = 0.0
+        self._untold = 0  # bytes that the slice has kept since then; the main thread's
         self._reporting = threading.Lock()  # what is taken from an outbox first is sent first
         self._is_copy = False  # a fork of a worker, made by a node
         self._coroutines: CoroutineRunner | None = None
@@ -259,13 +264,13 @@ class Worker:
             runner.todo = entries
         self._cell[NODE] = -1
         self._cell[SLICE] = serial
-        self._reported = time.perf_counter()
+        self._reported, self._untold = time.perf_counter(), 0
 
         def pause(now: float) -> None:
             if self._is_copy:
                 os._exit(0)
             if now - self._reported > patience and runner.todo:  # else the end is said next
-                self._reported = now
+                self._reported, self._untold = now, 0
                 self._report("report", run, serial, runner.outbox, ())
                 self._store.make_room()
 
@@ -294,7 +299,8 @@ class Worker:
         ) -> tuple[Place, Kept]:
             key = run, number
             place, _ = self._store.keep(key, (pickled, buffers), value)
-            if self._store.is_full:
+            self._untold += sum(buffer.nbytes for buffer in buffers)
+            if self._store.is_full or self._untold > _UNTOLD:
                 self._reported = -math.inf
             # The controller may let it go before the slice ends, and memory with it.
             return place, Kept(lambda: self._store.get_here(key))
