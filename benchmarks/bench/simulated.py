@@ -218,7 +218,7 @@ class Worker:
                 box.numbers.append(number)
                 box.atoms.append(None)
             box.costs.append((target, 1, elapsed - before))
-            if kept >= running._ENOUGH:
+            if kept >= running.ENOUGH:
                 break
         self._world.counts["work"] += elapsed
         task.future.size = kept

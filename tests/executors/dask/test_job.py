@@ -6,6 +6,7 @@ import pytest
 
 from dask_dispatcher import CollectNode, op
 from dask_dispatcher.executors.dask.job import Job
+from dask_dispatcher.executors.dask.sending import passing_in
 from dask_dispatcher.executors.engine import Engine
 from dask_dispatcher.executors.policy import Policy
 from dask_dispatcher.executors.slices.costs import Costs
@@ -196,6 +197,34 @@ def test_a_function_that_gives_large_values_goes_alone(runs):
     job.fill(1)
     assert job.next_light() is None
     assert len(job.heavy) == 4  # at first but a few are taken
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_what_gives_values_that_stay_is_taken_by_their_bytes(runs, is_used):
+    for function in (tiny, slow):
+        runs.know(function, 1e-6)
+    runs.sizes.add(op(tiny), 1, 100_000)
+    nodes = [op(tiny)(n) for n in range(100)]
+    job = runs.job([op(slow)(node) for node in nodes] if is_used else nodes)
+    job.fill(2)
+    batch = job.next_light()
+    assert len(batch.numbers) == (200 if is_used else 10)
+    passing = passing_in(job, batch.numbers)
+    assert passing == ({n: [job.state.plan.needs[n][0]] for n in passing})
+    assert len(passing) == (100 if is_used else 0)
+
+
+def test_what_goes_to_two_nodes_or_was_asked_for_is_not_used_up(runs):
+    runs.know(tiny, 1e-6)
+    runs.sizes.add(op(tiny), 1, 100_000)
+    shared, asked, passed = (op(tiny)(n) for n in range(3))
+    job = runs.job([op(max)(shared, asked), op(min)(shared, passed), asked])
+    runs.know(max, 1e-6)
+    runs.know(min, 1e-6)
+    job.fill(1)
+    numbers = list(range(5))
+    found = passing_in(job, numbers)
+    assert [job.state.plan.nodes[n] for needs in found.values() for n in needs] == [passed]
 
 
 def test_a_node_that_gives_a_large_value_goes_with_those_that_take_it(runs):

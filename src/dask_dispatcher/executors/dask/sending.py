@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .members import Member
     from .scattering import Scatterer
 
-__all__ = ["Sender", "Sent"]
+__all__ = ["Sender", "Sent", "passing_in"]
 
 _PATIENCE = 2.0  # times what a group is expected to take, until it gives back what has not begun
 
@@ -155,7 +155,7 @@ class Sender:
             inputs.dumped,
             inputs.parts,
             job.timeouts(numbers),
-            _passing(job, numbers) if len(numbers) > 1 and job.has_large else {},
+            passing_in(job, numbers) if len(numbers) > 1 and job.has_large else {},
             batch.is_async,
             job.state.events is not None,
             job.keeps,
@@ -281,7 +281,7 @@ class Sender:
         return functions, kept, failed
 
 
-def _passing(job: Job, numbers: list[int]) -> dict[int, list[int]]:
+def passing_in(job: Job, numbers: list[int]) -> dict[int, list[int]]:
     """Return, by node, the values of a group that go to this one of its nodes, and to nobody else."""
     inside, needs, only_user = set(numbers), job.state.plan.needs, job.trees.only_user
     passing = {
