@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import stat
 import sys
 import tempfile
@@ -129,6 +130,25 @@ def test_workers_that_never_say_a_word(executor, monkeypatch):
     (result,) = executor.start([op(pid)()]).results(WAIT)
     assert type(result.error) is WorkerLostError
     assert "killed by SIGKILL" in str(result.error)
+
+
+def test_a_lost_value_of_a_cancelled_run_is_computed_again(tmp_path):
+    gate, maker = Gate(tmp_path), tmp_path / "maker"
+
+    def make():
+        maker.write_text(str(os.getpid()))
+        return np.ones(100_000)
+
+    with ParallelExecutor(2) as executor:
+        made, held = op(make)(), op(gate.passing)()
+        run = executor.start([made, held])
+        gate.wait()
+        next(iter(run.as_completed()))
+        run.cancel()
+        gate.open()
+        future = run.results(WAIT)[0].unwrap()
+        os.kill(int(maker.read_text()), signal.SIGKILL)
+        assert future.fetch(WAIT).sum() == 100_000
 
 
 def test_workers_that_close_their_channel(executor, monkeypatch):

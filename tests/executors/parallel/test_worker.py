@@ -133,6 +133,25 @@ def test_a_busy_worker_gives_back_what_it_has_not_begun(controller, gate):
     assert controller.ended().values == {local.number(held): None}
 
 
+def test_nothing_more_of_a_run_that_was_stopped_begins(controller, gate):
+    held, *rest = op(gate.passing)(), *(op(abs)(-i) for i in range(5))
+    serial, local = controller.give(held, *rest, run=5, patience=1000.0)
+    waiting, _ = controller.give(op(gate.passing)(), run=5)
+    other, _ = controller.give(op(abs)(-7), run=6)
+    gate.wait()
+    controller.worker.forbid(5)  # and no message says so
+    gate.open()
+    kind, _, _, said, back = controller.hear("report", "ended")
+    assert (kind, said[0]) == ("report", [local.number(held)])
+    assert sorted(back) == sorted(local.number(node) for node in rest)
+    assert controller.ended().serial == serial
+    assert controller.hear("back") == ("back", waiting, [0])
+    assert controller.ended().values == {0: 7}
+    controller.worker.permit(5)
+    controller.give(op(abs)(-9), run=5)
+    assert controller.ended().values == {0: 9}
+
+
 def test_the_end_of_a_slice_is_said_after_an_answer_that_has_taken_from_it(controller, gate):
     def held():
         ends, is_said = threading.Event(), threading.Event()

@@ -4,7 +4,9 @@ The cell
 --------
 Integers: the node under way (-1: none of this slice yet), when it began (nanoseconds of the monotonic
 clock, where timeouts ask for it), the serial of the slice under way, that of the last slice that ran to
-its end, and the ledge's.
+its end, and the ledge's. And one that the controller writes: the run that was stopped last, of which
+nothing begins any more. A message says so, too; but what was cancelled is not to start because a thread
+of the worker's had no processor to read it.
 
 The ledge
 ---------
@@ -21,9 +23,9 @@ import mmap
 import os
 import tempfile
 
-__all__ = ["BEGAN", "ENDED", "NODE", "SLICE", "Ledge", "open_cell", "shared_file"]
+__all__ = ["BEGAN", "ENDED", "NODE", "SLICE", "STOPPED", "Ledge", "open_cell", "shared_file"]
 
-NODE, BEGAN, SLICE, ENDED, _STANDING = range(5)
+NODE, BEGAN, SLICE, ENDED, STOPPED, _STANDING = range(6)
 """Where what is in the cell."""
 
 _CELL = 8 * (_STANDING + 1)

@@ -276,6 +276,8 @@ class ParallelEngine(Engine):
             serial = self._serial_of.setdefault(state, next(self._serial))
             job = Job(state, serial, self._costs, self._sizes)
             self._job_of[state] = self._by_serial[serial] = job
+        for worker in self._workers:
+            worker.permit(job.serial)
         if job not in self._jobs:
             self._jobs.append(job)
 

@@ -172,6 +172,8 @@ class Overseer:
 
     def give_up(self, worker: WorkerProcess, job: Job, unwanted: set[int]) -> None:
         """Stop nodes of a run on a worker; what else it runs may go on."""
+        if job.schedule.is_over:
+            worker.forbid(job.serial)
         coroutines = [
             n for serial, n in worker.coroutines if serial == job.serial and n in unwanted
         ]

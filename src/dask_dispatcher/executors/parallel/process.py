@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .cell import BEGAN, ENDED, NODE, SLICE, Ledge, open_cell, shared_file
+from .cell import BEGAN, ENDED, NODE, SLICE, STOPPED, Ledge, open_cell, shared_file
 from .channel import LINGERED, FrameReader, framed, words
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class WorkerProcess:
             cell = shared_file()
             stack.callback(os.close, cell)
             self._cell, self._ledge = open_cell(cell)
-            self._cell[NODE] = self._cell[SLICE] = self._cell[ENDED] = -1
+            self._cell[NODE] = self._cell[SLICE] = self._cell[ENDED] = self._cell[STOPPED] = -1
             program = _PROGRAM.format(path=sys.path, channel=theirs.fileno(), cell=cell)
             process = subprocess.Popen(
                 [sys.executable, *subprocess._args_from_interpreter_flags(), "-c", program],  # type: ignore[attr-defined]
@@ -181,6 +181,16 @@ class WorkerProcess:
     def seconds_in_node(self) -> float:
         """Return how long the node under way has been running, in a slice that has timeouts."""
         return (time.monotonic_ns() - self._cell[BEGAN]) / 1e9
+
+    def forbid(self, run: int) -> None:
+        """Let nothing more of a run begin."""
+        if not self.is_gone:
+            self._cell[STOPPED] = run
+
+    def permit(self, run: int) -> None:
+        """Let a run that was stopped go on: values of it that were lost are computed again."""
+        if not self.is_gone and self._cell[STOPPED] == run:
+            self._cell[STOPPED] = -1
 
     # Its end
 

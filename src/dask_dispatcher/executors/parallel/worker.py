@@ -39,7 +39,7 @@ from ..slices.columns import from_columns
 from ..slices.packing import Entry
 from ..slices.running import Kept, Lazy, Outbox, SliceRunner, Values
 from .asking import WorkerLink
-from .cell import ENDED, NODE, SLICE, open_cell
+from .cell import ENDED, NODE, SLICE, STOPPED, open_cell
 from .channel import Channel
 from .coroutines import CoroutineRunner
 from .functions import Functions
@@ -251,24 +251,30 @@ class Worker:
         stamps: bool,
         behind: int | None = None,
     ) -> None:
+        cell = self._cell
+        if cell[STOPPED] == run:
+            self._answer(serial)
+            return
         functions.open(entries)
         values = self._values(given)
         last, before = self._last
         if behind == last:
             values.before = before
-        runner = SliceRunner(functions.table, self._keeper(run), self._name, self._cell)
+        runner = SliceRunner(functions.table, self._keeper(run), self._name, cell)
         with self._lock:
             if self._waiting.pop(serial, None) is None:  # withdrawn
                 return
             self._runner, self._serial, self._run = runner, serial, run
             runner.todo = entries
-        self._cell[NODE] = -1
-        self._cell[SLICE] = serial
+        cell[NODE] = -1
+        cell[SLICE] = serial
         self._reported, self._untold = time.perf_counter(), 0
 
         def pause(now: float) -> None:
             if self._is_copy:
                 os._exit(0)
+            if cell[STOPPED] == run:
+                self._answer(serial)
             if now - self._reported > patience and runner.todo:  # else the end is said next
                 self._reported, self._untold = now, 0
                 self._report("report", run, serial, runner.outbox, ())
@@ -277,7 +283,7 @@ class Worker:
         runner.run(entries, values, pause, observed=observed, stamps=stamps)
         values.before = None
         self._last = serial, values if behind is not None else None
-        self._cell[ENDED] = serial
+        cell[ENDED] = serial
         with self._lock:
             self._runner = None
             self._report("ended", run, serial, runner.outbox)
