@@ -49,9 +49,7 @@ from .store import Store, memory_limit
 
 __all__ = ["main"]
 
-_UNTOLD = (
-    4_000_000  # bytes of values that a slice keeps before it says so, as only then they can go
-)
+_UNTOLD = 4_000_000  # bytes of values that a slice keeps before it says so: only then can they go
 _MEMORY_SHARE = 0.6  # of the machine's, that all workers together may fill with values
 
 _PR_SET_PDEATHSIG = 1
