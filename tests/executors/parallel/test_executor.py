@@ -7,6 +7,7 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from pathlib import Path
 
@@ -130,6 +131,15 @@ def test_workers_that_never_say_a_word(executor, monkeypatch):
     (result,) = executor.start([op(pid)()]).results(WAIT)
     assert type(result.error) is WorkerLostError
     assert "killed by SIGKILL" in str(result.error)
+
+
+def test_a_narrow_graph_gets_a_second_worker_if_its_calls_are_worth_it():
+    layer = [op(time.sleep)(0.003) for _ in range(4)]
+    for _ in range(9):
+        layer = [op(lambda *_: time.sleep(0.003))(*layer) for _ in range(4)]
+    with ParallelExecutor(2) as executor:
+        executor.compute(layer)
+        assert len(workers()) == 2
 
 
 def test_a_lost_value_of_a_cancelled_run_is_computed_again(tmp_path):

@@ -163,7 +163,30 @@ def test_no_worker_takes_more_than_its_share_of_what_is_ready():
     job = make_job(*nodes, costs=known({nodes[0]._callee: 5e-4}))  # 20 ms in all
     one, other = workers = [Somebody(), Somebody()]
     sizes = [len(choose(job, worker, workers).numbers) for worker in (one, other) * 2]
-    assert sizes == [10] * 4
+    assert sizes == [10, 10, 10, 5]  # of the last ten, the other worker has as little to do
+
+
+@pytest.mark.parametrize("seconds", [2e-5, 1e-4, 1e-3])
+def test_idle_workers_share_a_layer_that_is_worth_it(seconds):
+    """Else one would take all of it, and with it what only it could go on with."""
+    step = op(work)
+    layer = [step(n) for n in range(80)]
+    after = [step(*layer) for _ in range(80)]
+    job = make_job(*after, costs=known({step(0)._callee: seconds}))
+    one, other = workers = [Somebody(), Somebody()]
+    taken = choose(job, one, workers)
+    assert 0 < len(taken.numbers) <= 40
+    one.slices = {1: Slice(job, 1, taken.numbers, [], taken.seconds)}
+    assert choose(job, other, workers).numbers
+
+
+def test_a_layer_that_is_not_worth_it_goes_to_one_worker_with_what_follows():
+    step = op(work)
+    layer = [step(n) for n in range(80)]
+    after = [step(*layer) for _ in range(80)]
+    job = make_job(*after, costs=known({step(0)._callee: 1e-6}))
+    workers = [Somebody(), Somebody()]
+    assert len(choose(job, workers[0], workers).numbers) == 160
 
 
 def test_while_all_find_something_ready_a_worker_may_have_more_work_waiting():

@@ -383,7 +383,9 @@ class ParallelEngine(Engine):
 
     def _start_more(self) -> None:
         """Start another worker if there is something to do and nobody to do it."""
-        wanted = any(job.schedule.has_ready or job.assigned for job in self._jobs)
+        wanted = any(job.schedule.has_ready or job.assigned for job in self._jobs) or any(
+            map(self._placing.has_waiting, self._workers)
+        )
         if self._crew.is_taken and (wanted or not self._workers):
             self._start_another()
 
@@ -407,7 +409,9 @@ class ParallelEngine(Engine):
     def _give_to(self, worker: WorkerProcess | None, job: Job) -> bool:
         if worker is None:
             return False
-        chosen = self._placing.choose(job, worker, self._workers, self._attempts.begin)
+        chosen = self._placing.choose(
+            job, worker, self._workers, self._attempts.begin, may_start=self._crew.may_start
+        )
         if chosen.coroutines:
             self._send_coroutines(job, worker, chosen.coroutines)
         if chosen.numbers:

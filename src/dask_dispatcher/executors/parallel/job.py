@@ -76,6 +76,8 @@ class Job:
         """Whether something is known of the cost of every function."""
         self.is_even = False
         """Whether all nodes ready are alike, cheap, and ask for nothing."""
+        self.dearest = 0.0
+        """Seconds that the dearest of its functions costs, as far as is known."""
         self.weigh()
 
     # Costs
@@ -84,7 +86,7 @@ class Job:
         """Look anew at what the functions cost."""
         means = {callee: self._costs.mean(callee) for callee in self._callees}
         known = [mean for mean in means.values() if mean is not None]
-        dearest = max(known, default=0.0)
+        dearest = self.dearest = max([1e-6, *known])
         self.is_known = len(known) == len(means)
         if not known:
             self.limit = _PROBE
@@ -96,7 +98,7 @@ class Job:
             and not (self.coroutines or self._alone or self.suspects or self.held or self._bulky)
         )
         if self.is_even:
-            self.limit = max(1, min(_LARGEST, int(_TARGET / max(dearest, 1e-6))))
+            self.limit = max(1, min(_LARGEST, int(_TARGET / dearest)))
         if dearest >= _DEAR:
             self._rank({callee: mean for callee, mean in means.items() if mean is not None})
 

@@ -34,6 +34,7 @@ _UNKNOWN = _TARGET / 8  # seconds that a call of which nothing is known is count
 _USUAL = 0.01  # seconds that a slice is counted for of which nothing is known
 _BYTES_A_SECOND = 2e9  # from one process's memory to another's
 _MOVE = 0.0005  # seconds that a move takes at least
+_HOP = 0.0005  # seconds of work that are worth a message, and waiting for what others do meanwhile
 
 
 class Chosen(NamedTuple):
@@ -190,6 +191,8 @@ class Placing:
         worker: WorkerProcess,
         workers: Sequence[WorkerProcess],
         begin: Callable[[Job, int], bool],
+        *,
+        may_start: bool = False,
     ) -> Chosen:
         """Take nodes of a run for a worker.
 
@@ -201,9 +204,12 @@ class Placing:
             All there are.
         begin : callable
             Takes the resources of a node; returns False if it has to wait for them.
+        may_start : bool
+            Whether there could be one more worker.
         """
+        fair = self._fair(job, worker, workers, may_start=may_start)
         if job.is_even:
-            return self._choose_even(job, worker)
+            return self._choose_even(job, worker, fair)
         is_ample = self.is_ample(job, workers)
         pick = _Pick(
             job,
@@ -213,26 +219,47 @@ class Placing:
             # Half of what is left for each, so that all end at about the same time.
             job.schedule.count_ready() // (2 * len(workers)) if is_ample else 0,
         )
-        self._fill(pick, job, worker)
+        self._fill(pick, job, worker, fair)
         patience = (_AMPLE if is_ample else _TARGET) if pick.is_known else 0.0
         return Chosen(pick.numbers, pick.coroutines, pick.seconds, patience)
 
-    def _choose_even(self, job: Job, worker: WorkerProcess) -> Chosen:
+    def has_waiting(self, worker: WorkerProcess) -> bool:
+        """Return whether something waits behind what a worker runs that another could do meanwhile."""
+        last = next(reversed(worker.slices.values()), None)
+        return len(worker.slices) > 1 and last is not None and not last.job.is_even
+
+    def _fair(
+        self,
+        job: Job,
+        worker: WorkerProcess,
+        workers: Sequence[WorkerProcess],
+        *,
+        may_start: bool,
+    ) -> int:
+        """Return how many of the nodes that are ready are a worker's share.
+
+        Others get as much if they have as little to do.
+        """
+        takers = sum(w.is_open and len(w.slices) <= len(worker.slices) for w in workers)
+        return max(1, -(-job.schedule.count_ready() // max(1, takers + may_start)))
+
+    def _choose_even(self, job: Job, worker: WorkerProcess, fair: int) -> Chosen:
         """Take nodes without a look at each; they may take values that the worker has yet to make."""
         before = next(reversed(worker.slices.values()), None)
         if before is None or before.job is not job or before.trail is None:
             before, trail = None, Trail()
         else:
             trail = before.trail
-        numbers = job.schedule.take(job.limit, follow=True, trail=trail)
+        lead = max(fair, math.ceil(_HOP / job.dearest))
+        numbers = job.schedule.take(job.limit, follow=True, lead=lead, trail=trail)
         numbers.reverse()
         seconds = len(numbers) * _TARGET / job.limit
         return Chosen(numbers, [], seconds, _TARGET, trail, before)
 
-    def _fill(self, pick: _Pick, job: Job, worker: WorkerProcess) -> None:
-        """Let a pick look at what is ready, until it has enough."""
+    def _fill(self, pick: _Pick, job: Job, worker: WorkerProcess, fair: int) -> None:
+        """Let a pick look at what is ready, until it has enough, or its worker's share."""
         # As few at a time as will do: what is put back is taken again and again.
-        lead = _LARGEST if job.suspects else job.lead
+        lead = _LARGEST if job.suspects else min(job.lead, fair)
         count = 0
         while count < _LARGEST and (waiting := self._next(job, worker, lead, may_steal=not count)):
             if job.suspects:  # first, while no coroutines run that would be lost with the worker
@@ -241,9 +268,11 @@ class Placing:
             left, pick.back = [*pick.back, *waiting[looked_at:]], []
             job.schedule.put_back(reversed(left))  # onto a stack: the last comes off first
             count += looked_at
-            lead *= 2
-            if pick.is_full or looked_at < len(waiting):
+            fair -= lead
+            is_share = fair <= 0 and pick.seconds >= _HOP
+            if pick.is_full or is_share or looked_at < len(waiting):
                 break
+            lead = min(2 * lead, max(fair, 1))
         job.lead = max(1, 2 * count)
 
     def _next(self, job: Job, worker: WorkerProcess, lead: int, *, may_steal: bool) -> list[int]:
