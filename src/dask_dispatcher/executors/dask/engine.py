@@ -150,6 +150,10 @@ class DaskEngine(Drive):
             if group.pending <= unwanted:
                 self.drop(group)
 
+    def is_under_way(self, state: RunState) -> bool:
+        """Return whether any node of a run is on a worker."""
+        return any(group.job.state is state for group in self._groups.values())
+
     def _groups_of(self, state: RunState) -> list[Group]:
         return [group for group in self._groups.values() if group.job.state is state]
 

@@ -28,6 +28,8 @@ _DEAR = 0.1  # seconds from which on a node is sent alone, as two would be too m
 _COUNTED = 1e-4  # seconds from which on a node is worth to be counted by itself
 _RANKED = 0.005  # seconds from which on it matters what begins first
 _BULKY = 1_000_000  # bytes of a value from which on its node is sent alone
+_SIZEABLE = 100_000  # the same, of a node that takes `_OWN` seconds, as long as a Dask task costs
+_OWN = 0.0025
 
 
 class Estimates:
@@ -95,7 +97,7 @@ class Estimates:
 
     def is_bulky(self, number: int) -> bool:
         """Return whether a node is expected to give a large value."""
-        return self.size(number) >= _BULKY
+        return _is_bulky(self.size(number), self.seconds(number))
 
     # What is learned
 
@@ -146,7 +148,7 @@ class Estimates:
             self.sized.add(callee)
         if mean is None:
             self.unknown.add(callee)
-        elif mean >= _DEAR or size >= _BULKY:
+        elif mean >= _DEAR or _is_bulky(size, mean):
             self.apart.add(callee)
         elif mean >= _COUNTED:
             self.counted.add(callee)
@@ -174,3 +176,7 @@ class Estimates:
         self._schedule.rank(
             [means.get(node._callee, usual) if type(node) is Op else 0.0 for node in self._nodes]
         )
+
+
+def _is_bulky(size: float, seconds: float) -> bool:
+    return size >= (_BULKY if seconds < _OWN else _SIZEABLE)

@@ -62,7 +62,11 @@ class Feeder:
         if not (job.light or job.heavy or job.probes) and job.schedule.has_ready:
             if member is None and not job.asks_for_something:
                 return given
-            job.fill(crew.threads, is_alone=len(self._engine.jobs) == 1)
+            job.fill(
+                crew.threads,
+                is_alone=len(self._engine.jobs) == 1,
+                is_under_way=self._engine.is_under_way(job.state),
+            )
         if job.alone and (empty := crew.empty()):
             return self._send(job, job.next_of(job.alone, is_alone=True), empty) or given
         if job.coroutines and (any_member := crew.for_coroutines()):

@@ -129,9 +129,9 @@ class Job:
 
     # What goes next
 
-    def fill(self, threads: int, *, is_alone: bool = True) -> None:
+    def fill(self, threads: int, *, is_alone: bool = True, is_under_way: bool = False) -> None:
         """Take nodes off the schedule, and sort them by how they are to be sent; see `Taker.take`."""
-        numbers = self._taker.take(threads, is_alone=is_alone)
+        numbers = self._taker.take(threads, is_alone=is_alone, is_under_way=is_under_way)
         if self._is_even and not self.schedule.losses:
             self.light = numbers
         else:

@@ -31,7 +31,7 @@ _SHARE = 2 / 3  # of what is ready, a thread
 _HIGHEST = 0.3  # seconds that it may take as long as there is much more to do
 _SHARED = 0.1  # the same, where another run of this program wants the threads too
 _LEAST = 0.005  # seconds below which it is not worth a hop to spread work
-_LEVEL = 0.015  # the same, where each level that is spread takes another hop
+_HOP = 0.012  # seconds that a level waits, if it is spread, for what others have done of the one before
 _DOWN = 0.1  # seconds that a group is to take beside which nothing can run
 _LARGEST = 2500  # nodes of a group: packing one overlaps with running another
 _LONGEST = 10_000  # nodes of a group that nothing could be run beside
@@ -64,7 +64,7 @@ class Taker:
         self.leaves = 1
         self._most: int | None = None
 
-    def take(self, threads: int, *, is_alone: bool = True) -> list[int]:
+    def take(self, threads: int, *, is_alone: bool = True, is_under_way: bool = False) -> list[int]:
         """Begin nodes, and return them in the order in which they are to run.
 
         Parameters
@@ -73,8 +73,11 @@ class Taker:
             That all workers have together.
         is_alone : bool
             No other run of this program wants these threads.
+        is_under_way : bool
+            Other nodes of this run are on workers, which what comes next may wait for anyway.
         """
-        limit, lead = self._limits(threads, _HIGHEST if is_alone else _SHARED)
+        highest = _HIGHEST if is_alone else _SHARED
+        limit, lead = self._limits(threads, highest, is_under_way=is_under_way)
         self.leaves = max(1, self._schedule.count_ready() // (2 * threads))
         known = self._estimates
         if (known.apart or known.counted) and not self._is_strict:
@@ -106,7 +109,7 @@ class Taker:
             found += taken
         return found
 
-    def _limits(self, threads: int, highest: float) -> tuple[int, int]:
+    def _limits(self, threads: int, highest: float, *, is_under_way: bool) -> tuple[int, int]:
         """Return how many nodes to take, and how many of them as leaders of others."""
         if self._is_strict:
             return threads, threads
@@ -115,11 +118,12 @@ class Taker:
         if mean is None:
             return PROBE, -(-ready // threads)
         mean = max(mean, CHEAPEST)
-        is_deep = schedule.remaining > 2 * ready
-        worth = max(1, round((_LEVEL if is_deep else _LEAST) / mean))
-        parts = min(threads, max(1, ready // worth))
-        share = -(-ready // parts)
-        is_one = is_deep and parts == 1
+        worth = max(1, round(_LEAST / mean))
+        share = max(-(-ready // threads), min(ready, worth))
+        is_deep = schedule.remaining > 2 * ready and not is_under_way
+        is_one = is_deep and ready * mean < share * mean + _HOP
+        if is_one:
+            share = ready
         self.target = min(max(_SHARE * share * mean, _DOWN if is_one else _TARGET), highest)
         limit = max(1, min(_LARGEST if ready > threads else _LONGEST, round(self.target / mean)))
         if self._most is not None:
