@@ -150,6 +150,14 @@ def test_a_graph_with_little_work_a_layer_goes_down_in_groups(runs, seconds, lay
     assert job.next_light() is None
 
 
+def test_it_goes_layer_by_layer_while_other_nodes_of_it_are_on_workers(runs):
+    runs.know(tiny, 1e-3)
+    runs.know(max, 1e-3)
+    job = runs.job(layers())
+    job.fill(2, is_under_way=True)
+    assert len(job.next_light().numbers) == 10
+
+
 def test_one_with_much_work_a_layer_is_spread(runs):
     runs.know(tiny, 0.005)
     runs.know(max, 0.005)
@@ -212,6 +220,16 @@ def test_what_gives_values_that_stay_is_taken_by_their_bytes(runs, is_used):
     passing = passing_in(job, batch.numbers)
     assert passing == ({n: [job.state.plan.needs[n][0]] for n in passing})
     assert len(passing) == (100 if is_used else 0)
+
+
+@pytest.mark.parametrize(("seconds", "is_alone"), [(1e-3, False), (1e-2, True)])
+def test_a_value_of_some_size_is_worth_a_task_if_its_call_is(runs, seconds, is_alone):
+    runs.know(tiny, seconds)
+    runs.sizes.add(op(tiny), 1, 200_000)
+    job = runs.job([op(tiny)(n) for n in range(10)])
+    job.fill(2)
+    assert bool(job.heavy) == is_alone
+    assert (job.next_light() is None) == is_alone
 
 
 def test_what_goes_to_two_nodes_or_was_asked_for_is_not_used_up(runs):

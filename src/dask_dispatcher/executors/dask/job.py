@@ -237,7 +237,8 @@ class Job:
 
     def next_light(self) -> Batch | None:
         """Return a group of nodes that cost little."""
-        most = self._count_kept() if self.estimates.sized else len(self.light)
+        most = self._count_by_bytes() if self.estimates.sized else len(self.light)
+        self._taker.note_most(most if most < len(self.light) else None)
         seconds, count = 0.0, 0
         if self._is_even:
             count = most
@@ -252,7 +253,7 @@ class Job:
         numbers = self._cut("light", count)
         return Batch(numbers, seconds) if numbers else None
 
-    def _count_kept(self) -> int:
+    def _count_by_bytes(self) -> int:
         """Return how many light nodes go together, by the large values that they leave."""
         inside, only_user, size = set(self.light), self.trees.only_user, self.estimates.size
         left = float(ENOUGH)
@@ -261,9 +262,7 @@ class Job:
             if bytes_left and only_user(number) not in inside:
                 left -= bytes_left
                 if left <= 0:
-                    self._taker.note_most(count)
                     return count
-        self._taker.note_most(None)
         return len(self.light)
 
     def next_probe(self) -> Batch | None:
