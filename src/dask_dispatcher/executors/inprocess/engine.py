@@ -279,15 +279,10 @@ class ThreadEngine(Engine):
                 return
             member.job, member.todo = job, numbers
             size = len(numbers)
-            self.lock.release()
             is_doubted = self.costs.is_doubted(member.costly)
-            clock = processor_seconds if is_doubted else time.thread_time
-            worked, started = clock(), time.perf_counter()
-            try:
-                member.run_slice(job)
-            finally:
-                seconds, worked = time.perf_counter() - started, clock() - worked
-                self.lock.acquire()
+            seconds, worked = self._call(
+                member, job, processor_seconds if is_doubted else time.thread_time
+            )
             done = self._report(member, job)
             if member.costly is None:
                 self._note_slice(job, size, done, seconds, worked)
@@ -303,6 +298,17 @@ class ThreadEngine(Engine):
             if careful or member.abandoned or len(self._jobs) != 1 or self.crew.is_surplus:
                 member.free()
                 return
+
+    def _call(self, member: Member, job: Job, clock: Callable[[], float]) -> tuple[float, float]:
+        """Let a member call its slice, without the lock; return how long that took by two clocks."""
+        self.lock.release()
+        worked, started = clock(), time.perf_counter()
+        try:
+            member.run_slice(job)
+        finally:
+            seconds, worked = time.perf_counter() - started, clock() - worked
+            self.lock.acquire()
+        return seconds, worked
 
     def _note_slice(
         self, job: Job, size: int, done: list[int], seconds: float, worked: float
