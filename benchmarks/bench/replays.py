@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.ideal import critical_path, list_schedule, lower_bound
 from bench.instances import Instance
-from bench.workloads import Handle, Wrap, WrongResultError
+from bench.workloads import Handle, Wrap, WrongResultError, spin
 
 Build = Callable[[Wrap], list[Handle]]
 
@@ -45,7 +45,7 @@ def sleeping_task(category: str) -> Callable[..., bytes]:
 
 
 def spinning_task(category: str) -> Callable[..., bytes]:
-    """Make the function of a category, which counts; its first argument is the number of loops."""
+    """Make the function of a category, which spins; its first argument is the number of loops."""
 
     def task(loops: int, size: int, expected: tuple[int, ...], *inputs: bytes) -> bytes:
         import os
@@ -53,9 +53,7 @@ def spinning_task(category: str) -> Callable[..., bytes]:
         if tuple(map(len, inputs)) != expected:
             raise ValueError(f"expected values of {expected} bytes, got {[*map(len, inputs)]}")
         value = os.urandom(size)
-        count = 0
-        while count < loops:
-            count += 1
+        spin(loops)
         return value
 
     task.__name__ = task.__qualname__ = category
