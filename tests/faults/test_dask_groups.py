@@ -316,8 +316,8 @@ def test_what_was_used_up_is_made_again_if_the_worker_dies_with_what_used_it(
         executor.run([chain(0)])  # from here on they go together
         run = executor.start([chain(1)])
         (pid,) = gate.wait()
-        gate.open()
         os.kill(pid, signal.SIGKILL)
+        gate.open()
         (result,) = run.results(BOUND)
         assert result.unwrap().fetch(BOUND) == 999_999
     counts = starts_log.counts()  # on a busy machine they may seem to take too long to go together
@@ -358,8 +358,8 @@ def test_what_was_told_to_be_used_up_is_made_again_with_what_used_it(cluster, st
         run = executor.start([chain(1)], observers=[Observer()])
         (pid,) = gate.wait()
         assert finished.wait(BOUND)  # the worker has said of `make` what there is to say
-        gate.open()
         os.kill(pid, signal.SIGKILL)
+        gate.open()
         (result,) = run.results(BOUND)
         assert result.unwrap().fetch(BOUND) == 999_999
     assert starts_log.counts()["wait 1"] == 2
