@@ -196,8 +196,8 @@ class Worker:
     def run(self, task: Task) -> None:
         """Run a group as `Runner` does: until the budget is used up, a node under way to its end."""
         start, elapsed, kept = self._world.now, 0.0, 0
-        box, todo = Outbox(), deque(task.parcel.entries)
-        passing = {need for needs in task.parcel.passing.values() for need in needs}
+        box, todo = Outbox(), deque(task.parcel.entries())
+        passing = Counter(itertools.chain.from_iterable(task.parcel.passing.values()))
         used_up: list[int] = []
         while todo:
             number, target, *_ = todo.popleft()
@@ -210,7 +210,9 @@ class Worker:
                 self._report(when, task, box, used_up, back, under_way=[number])
                 used_up = []
             size = self._cluster.sizes[number]
-            used_up += task.parcel.passing.get(number, ())
+            for need in task.parcel.passing.get(number, ()):
+                passing[need] -= 1
+                used_up += [] if passing[need] else [need]
             if size > SMALL:
                 kept += 0 if number in passing else size
                 box.large.append((number, size))
@@ -409,6 +411,6 @@ class SimulatedClient:
             task = Task(future, pickle.loads(payload), inputs)
             (address,) = options["workers"]
             world.counts["bytes sent"] += len(payload)
-            world.charge(world.model.client_node * len(task.parcel.entries))
+            world.charge(world.model.client_node * len(task.parcel.numbers))
         cluster.send(future, task, address)
         return future

@@ -147,7 +147,8 @@ def dask_rows(comparisons: Iterable[Comparison], workers: int) -> list[Row]:
             rows.append(at_least(what, 1 / ratio, FASTER_THAN_DELAYED[name], "x", note))
         if name in SHARE_OF_DELAYED:
             what = f"DaskExecutor, {name}: time over that of dask.delayed"
-            rows.append(at_most(what, ratio, SHARE_OF_DELAYED[name], "x"))
+            note = _ideal(c, "delayed-cluster", workers)
+            rows.append(at_most(what, ratio, SHARE_OF_DELAYED[name], "x", note))
         if name.startswith("mixed") and (share := c.ratio("forked", "dask")):
             peer = c.ratio("forked", "delayed-cluster")
             alone = c.workload.seconds / workers / c.timings["dask"].median
@@ -155,6 +156,12 @@ def dask_rows(comparisons: Iterable[Comparison], workers: int) -> list[Row]:
             what = f"DaskExecutor, {name}: share of two uncoordinated processes"
             rows.append(at_least(what, share, 0.75, "", note))
     return rows
+
+
+def _ideal(c: Comparison, peer: str, workers: int) -> str:
+    """Say how little of a peer's time could be enough, if all but the calls themselves took none."""
+    bound = max(c.workload.seconds / workers, c.workload.critical_path)
+    return f" (ideal {bound / c.timings[peer].median:.3g})" if bound else ""
 
 
 def observer_rows(comparisons: Iterable[Comparison]) -> list[Row]:

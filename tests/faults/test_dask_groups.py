@@ -4,6 +4,7 @@ without need, and a large graph is no load on anybody.
 
 import os
 import signal
+import threading
 
 import distributed
 import pytest
@@ -17,6 +18,7 @@ from dask_dispatcher import (
     WorkerLostError,
     op,
 )
+from dask_dispatcher.events import NodeFinished
 
 BOUND = 20.0  # seconds in which a run must have ended after a fault
 LARGE = 5_000  # items of a value that stays on its worker
@@ -314,13 +316,53 @@ def test_what_was_used_up_is_made_again_if_the_worker_dies_with_what_used_it(
         executor.run([chain(0)])  # from here on they go together
         run = executor.start([chain(1)])
         (pid,) = gate.wait()
-        gate.open()
         os.kill(pid, signal.SIGKILL)
+        gate.open()
         (result,) = run.results(BOUND)
         assert result.unwrap().fetch(BOUND) == 999_999
     counts = starts_log.counts()  # on a busy machine they may seem to take too long to go together
     assert {counts[f"{name} 1"] for name in ("make", "use")} <= {1, 2}
     assert counts["wait 1"] == 2
+
+
+def test_what_was_told_to_be_used_up_is_made_again_with_what_used_it(cluster, starts_log, gate):
+    record, passing = starts_log.record, gate.passing
+    finished = threading.Event()
+
+    class Observer:
+        def on_events(self, batch):
+            if any(isinstance(e, NodeFinished) and e.label == "make" for e in batch):
+                finished.set()
+
+    @op
+    def make(n):
+        record(f"make {n}")
+        return bytes(1_000_000)
+
+    @op
+    def use(values, n):
+        record(f"use {n}")
+        return values[n:]
+
+    @op
+    def wait(values, n):
+        record(f"wait {n}")
+        n and passing()
+        return len(values)
+
+    def chain(n):
+        return wait(use(make(n), n), n)
+
+    with DaskExecutor(cluster.address) as executor:
+        executor.run([chain(0)])  # from here on they go together
+        run = executor.start([chain(1)], observers=[Observer()])
+        (pid,) = gate.wait()
+        assert finished.wait(BOUND)  # the worker has said of `make` what there is to say
+        os.kill(pid, signal.SIGKILL)
+        gate.open()
+        (result,) = run.results(BOUND)
+        assert result.unwrap().fetch(BOUND) == 999_999
+    assert starts_log.counts()["wait 1"] == 2
 
 
 # What a node raises

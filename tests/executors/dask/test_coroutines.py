@@ -37,7 +37,7 @@ class Running:
     def __init__(self, *functions, args=(), values=None, timeouts=None, observed=False, names=()):
         where = tuple(range(len(args)))
         parcel = SimpleNamespace(
-            entries=[(number, number, args, where, names) for number in range(len(functions))],
+            entries=lambda: [(n, n, args, where, names) for n in range(len(functions))],
             run="run",
             group="group",
             timeouts=timeouts or {},

@@ -6,7 +6,6 @@ import pytest
 
 from dask_dispatcher import CollectNode, op
 from dask_dispatcher.executors.dask.job import Job
-from dask_dispatcher.executors.dask.sending import passing_in
 from dask_dispatcher.executors.engine import Engine
 from dask_dispatcher.executors.policy import Policy
 from dask_dispatcher.executors.slices.costs import Costs
@@ -217,7 +216,7 @@ def test_what_gives_values_that_stay_is_taken_by_their_bytes(runs, is_used):
     job.fill(2)
     batch = job.next_light()
     assert len(batch.numbers) == (200 if is_used else 10)
-    passing = passing_in(job, batch.numbers)
+    passing = job.passing(batch.numbers)
     assert passing == ({n: [job.state.plan.needs[n][0]] for n in passing})
     assert len(passing) == (100 if is_used else 0)
 
@@ -232,17 +231,29 @@ def test_a_value_of_some_size_is_worth_a_task_if_its_call_is(runs, seconds, is_a
     assert (job.next_light() is None) == is_alone
 
 
-def test_what_goes_to_two_nodes_or_was_asked_for_is_not_used_up(runs):
-    runs.know(tiny, 1e-6)
-    runs.sizes.add(op(tiny), 1, 100_000)
-    shared, asked, passed = (op(tiny)(n) for n in range(3))
-    job = runs.job([op(max)(shared, asked), op(min)(shared, passed), asked])
-    runs.know(max, 1e-6)
-    runs.know(min, 1e-6)
+def test_what_several_of_a_group_take_does_not_count_among_what_stays(runs):
+    for function in (tiny, max):
+        runs.know(function, 1e-6)
+        runs.sizes.add(op(function), 1, 100_000)
+    level = [op(tiny)(n) for n in range(20)]
+    for _ in range(20):
+        level = [op(max)(a, b) for a, b in zip(level, level[1:] + level[:1], strict=True)]
+    job = runs.job(level)
+    job.fill(2)
+    batch = job.next_light()
+    last = set(map(job.state.plan.index.__getitem__, level))
+    assert len(last.intersection(batch.numbers)) == 10  # as much as a group may leave
+    assert len(batch.numbers) > 200
+
+
+def test_a_group_has_not_too_much_in_its_hands_at_a_time(runs):
+    for function in (tiny, max):
+        runs.know(function, 1e-6)
+    runs.sizes.add(op(tiny), 1, 900_000)
+    made = [op(tiny)(n) for n in range(100)]
+    job = runs.job([op(max)(*made)])
     job.fill(1)
-    numbers = list(range(5))
-    found = passing_in(job, numbers)
-    assert [job.state.plan.nodes[n] for needs in found.values() for n in needs] == [passed]
+    assert len(job.next_light().numbers) == 23
 
 
 def test_a_node_that_gives_a_large_value_goes_with_those_that_take_it(runs):

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 
 from dask_dispatcher.executors.dask import parcels
 from dask_dispatcher.executors.dask.parcels import Parcel
+from dask_dispatcher.executors.slices.columns import to_columns
 
 POISON = b"not a pickle"
 
 
 def parcel(**fields):
     basic = {
-        "entries": [(0, 5, (1,), (), ())],
+        "columns": to_columns([(0, 5, (1,), (), ())]),
         "functions": {5: POISON},
         "atoms": {1: "atom"},
         "pickled": {2: POISON},

@@ -18,6 +18,7 @@ from dask.utils import apply
 from dask_dispatcher import ExecutorError, NodeTimeoutError
 from dask_dispatcher.executors.dask.marks import revoke
 from dask_dispatcher.executors.dask.parcels import Parcel
+from dask_dispatcher.executors.slices.columns import to_columns
 from dask_dispatcher.executors.slices.failures import load_failure
 from dask_dispatcher.executors.slices.packing import BUILT_IN
 
@@ -46,7 +47,7 @@ class Desk:
         functions = {FIRST: cloudpickle.dumps(function)}
         name = f"group-{uuid.uuid4().hex}"
         fields = {"atoms": {}, "pickled": {}, "dumped": {}, "parts": [], "timeouts": {}, **more}
-        return Parcel(name, self.topic, entries, functions, **fields)
+        return Parcel(name, self.topic, to_columns(entries), functions, **fields)
 
     def send(self, parcel, *dependencies, worker=None):
         task = Task(None, pickle.loads, pickle.dumps(parcel))
@@ -119,6 +120,21 @@ def test_a_large_value_that_is_used_up_goes_and_does_not_count(desk):
     assert [number for number, _ in report[3]] == [0, 1, 2]
     assert (report[8], back) == ([0, 1], [3])
     assert list(future.result(WAIT).boxes) == [2]
+
+
+def test_a_large_value_goes_with_the_last_that_takes_it(desk):
+    def step(before, fails=False):
+        if fails:
+            raise ValueError
+        return numpy.full(100_000, 1.0) if before is None else 7
+
+    calls = [(None,), (None,), (Ref(0),), (Ref(1),), (Ref(0),), (Ref(1), True)]
+    passing = {2: [0], 3: [1], 4: [0], 5: [1]}
+    future = desk.send(desk.parcel(step, calls, passing=passing, budget=WAIT))
+    report, _ = desk.final()
+    assert report[0] == [2, 3, 4]
+    assert report[8] == [0]
+    assert list(future.result(WAIT).boxes) == [1]  # the last that takes it has failed
 
 
 def test_a_large_value_stays_if_whoever_takes_it_fails(desk):
@@ -253,7 +269,8 @@ def test_when_each_node_ran_is_told_to_who_observes(desk):
 def test_a_function_that_cannot_be_unpickled_fails_only_its_own_nodes(desk):
     parcel = desk.parcel(lambda x: x, [(1,), (2,)])
     parcel.functions[FIRST + 1] = b"no pickle"
-    parcel.entries[0] = (0, FIRST + 1, (1,), (), ())
+    _, second = parcel.entries()
+    parcel.columns = to_columns([(0, FIRST + 1, (1,), (), ()), second])
     desk.send(parcel)
     report, _ = desk.final()
     assert report[0] == [1]

@@ -42,7 +42,7 @@ def run_all(
     loop = _loop()
 
     async def run() -> None:
-        await asyncio.gather(*(_run(runner, entry, values, parcel) for entry in parcel.entries))
+        await asyncio.gather(*(_run(runner, entry, values, parcel) for entry in parcel.entries()))
         end([])
 
     outcome = asyncio.run_coroutine_threadsafe(run(), loop)

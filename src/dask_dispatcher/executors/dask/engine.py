@@ -210,7 +210,7 @@ class DaskEngine(Drive):
             self.scheduler_lost(why)
         else:
             self.drop(group)
-            group.job.state.lost(group.left(), [], group.member.address, reason)
+            group.lose(group.left(), reason)
 
     def lose_users(self, held: Held) -> None:
         """Let the groups run again that take a lost value."""

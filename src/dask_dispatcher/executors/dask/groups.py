@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...schedule import DONE
 from .placing import is_bound
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Group:
         Some of what it had to say is in its result.
     kept : dict of int to tuple
         What its result holds: of each value the bytes, and the value itself if it came along.
+    used_up : list of int
+        The nodes whose values were used in it, and are nowhere any more.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Group:
         self.inputs = inputs
         self.is_withheld = False
         self.kept: dict[int, tuple[Any, ...]] = {}
+        self.used_up: list[int] = []
 
     def note(self, numbers: Iterable[int]) -> None:
         """Note that something has been heard of nodes."""
@@ -86,3 +90,9 @@ class Group:
     def left(self) -> list[int]:
         """Return the pending nodes in the order in which they run."""
         return [number for number in self.numbers if number in self.pending]
+
+    def lose(self, numbers: list[int], reason: str) -> None:
+        """Let nodes run again that were lost, and those whose values had been used up for them."""
+        states = self.job.schedule.state
+        needed = [number for number in self.used_up if states[number] == DONE]  # else it is freed
+        self.job.state.lost(numbers, needed, self.member.address, reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import WorkerLostError, shown
@@ -64,7 +64,7 @@ class Inbox:
         self._put(group)
         if left := group.left():  # begun, and left there: Dask had told the worker to
             reason = f"{group.member.address} was told to give it up"
-            group.job.state.lost(left, [], group.member.address, reason)
+            group.lose(left, reason)
 
     def _put(self, group: Group) -> None:
         """Note where large values are: only now does Dask know of them, and look after them."""
@@ -109,6 +109,7 @@ class Inbox:
         for number in known:
             (size, *_) = group.kept.pop(number)
             group.job.note_size(number, size)
+        group.used_up += known
         group.note(known)
         group.job.state.finished(known)
 
@@ -150,10 +151,7 @@ class Inbox:
             error = group.future.exception(timeout=10)
         except Exception as unreadable:
             error = unreadable
-        self._engine.drop(group)
-        for number in group.left():
-            node = group.job.state.plan.nodes[number]
-            self._engine.failed(group.job.state, number, read_failure(shown(node.label), error))
+        self._drop(group, lambda label: read_failure(label, error))
 
     def _cancelled(self, group: Group) -> None:
         """Deal with a task that went with the scheduler or what it takes, or that somebody cancelled."""
@@ -167,8 +165,17 @@ class Inbox:
         if was_forgotten(group.future):
             self._engine.reclaimer.recall(group, "Dask has forgotten it with a value that it takes")
             return
+        self._drop(group, _was_cancelled)
+
+    def _drop(self, group: Group, failure: Callable[[str], Failure]) -> None:
+        """Let what is left of a group fail, by label; what is tried again may lack what was used up."""
         self._engine.drop(group)
-        for number in group.left():
-            label = shown(group.job.state.plan.nodes[number].label)
-            error = WorkerLostError(f"the task of {label} was cancelled on the scheduler")
-            self._engine.failed(group.job.state, number, Failure(error, "", None))
+        state, left = group.job.state, group.left()
+        for number in left:
+            self._engine.failed(state, number, failure(shown(state.plan.nodes[number].label)))
+        group.lose([], "what took it has failed")
+
+
+def _was_cancelled(label: str) -> Failure:
+    error = WorkerLostError(f"the task of {label} was cancelled on the scheduler")
+    return Failure(error, "", None)

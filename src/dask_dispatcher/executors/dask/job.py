@@ -25,6 +25,7 @@ from ..company import Company
 from ..slices.packing import BUILT_IN, Packer
 from .batches import Batch
 from .estimates import CHEAPEST, USUAL, Estimates
+from .passing import passing_in, users_inside
 from .placing import is_bound
 from .running import ENOUGH
 from .taking import PROBE, Taker
@@ -40,6 +41,7 @@ __all__ = ["Job"]
 
 _SUSPECTS = 50  # nodes of a group that was lost with its worker before
 _COROUTINES = 500  # of a group
+_MOST_PASSING = 20_000_000  # bytes of values in a group's hands at a time that need not stay
 _SPARE = 3  # losses from which on a node need not be careful where it begins
 
 
@@ -117,6 +119,12 @@ class Job:
         """Take note of a large value."""
         self.takes_large = True
         self.estimates.note_size(number, size)
+
+    def passing(self, numbers: list[int]) -> dict[int, list[int]]:
+        """Return, by node, which values it takes that are to go once a group has used them."""
+        if len(numbers) == 1 or not self.has_large:
+            return {}
+        return passing_in(self.state.plan, self.schedule, numbers)
 
     def timeouts(self, numbers: list[int]) -> dict[int, float]:
         """Return the seconds that one attempt may take, of those nodes that have a limit."""
@@ -255,14 +263,20 @@ class Job:
 
     def _count_by_bytes(self) -> int:
         """Return how many light nodes go together, by the large values that they leave."""
-        inside, only_user, size = set(self.light), self.trees.only_user, self.estimates.size
-        left = float(ENOUGH)
+        size, needs = self.estimates.size, self.state.plan.needs
+        users = users_inside(self.state.plan, self.schedule, self.light)
+        passing, staying = 0.0, 0.0
         for count, number in enumerate(self.light, 1):
-            bytes_left = size(number)
-            if bytes_left and only_user(number) not in inside:
-                left -= bytes_left
-                if left <= 0:
-                    return count
+            if number in users:
+                passing += size(number)
+            else:
+                staying += size(number)
+            for need in needs[number]:
+                if need in users:
+                    users[need] -= 1
+                    passing -= 0.0 if users[need] else size(need)
+            if staying >= ENOUGH or passing >= _MOST_PASSING:
+                return count
         return len(self.light)
 
     def next_probe(self) -> Batch | None:

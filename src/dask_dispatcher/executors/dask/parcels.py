@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..slices.packing import Entry
+from ..slices.columns import Columns, from_columns
 from .boxes import Kept
 from .running import BUDGET, Runner
+
+if TYPE_CHECKING:
+    from ..slices.packing import Entry
 
 __all__ = ["Parcel"]
 
@@ -28,8 +31,8 @@ class Parcel:
         The name of its Dask task.
     topic : str
         Where it reports.
-    entries : list of Entry
-        In the order in which they run.
+    columns : Columns
+        Of the nodes, in the order in which they run.
     functions : dict of int to bytes
         Pickled functions, by target.
     atoms : dict of int to object
@@ -42,7 +45,8 @@ class Parcel:
         dependency, and under which number it is in there.
     timeouts : dict of int to float
     passing : dict of int to list of int
-        By node: the values made here that it alone takes; they go when it has succeeded.
+        By node: the values made here that it takes, and no node elsewhere; they go when the last that
+        takes them has succeeded.
     is_async : bool
         The nodes are coroutines, to be run all at once.
     is_observed : bool
@@ -61,7 +65,7 @@ class Parcel:
 
     group: str
     topic: str
-    entries: list[Entry]
+    columns: Columns
     functions: dict[int, bytes]
     atoms: dict[int, Any]
     pickled: dict[int, bytes]
@@ -77,6 +81,16 @@ class Parcel:
     sender: str = ""
     budget: float = BUDGET
     python: tuple[int, int] = field(default=sys.version_info[:2])
+
+    @property
+    def numbers(self) -> list[int]:
+        """Those of the nodes."""
+        numbers: list[int] = self.columns[0]
+        return numbers
+
+    def entries(self) -> list[Entry]:
+        """Return the nodes as entries, made anew."""
+        return from_columns(self.columns)
 
     def __call__(self, *dependencies: Any) -> Kept:
         return Runner(self, dependencies).run()

@@ -21,7 +21,9 @@ import queue
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from distributed import Status, get_worker, secede
@@ -76,13 +78,14 @@ class Runner:
 
     def __init__(self, parcel: Parcel, dependencies: Sequence[Any]) -> None:
         self._parcel = parcel
-        self._numbers = [entry[0] for entry in parcel.entries]
+        self._numbers = parcel.numbers
         self._dependencies = dependencies
         self._worker = get_worker()
         self._loop: asyncio.AbstractEventLoop = self._worker.loop.asyncio_loop  # type: ignore[attr-defined]
         self._kept = Kept()
         self._kept_bytes = 0
-        self._passing = {need for needs in parcel.passing.values() for need in needs}
+        # How often each value is still to be used that goes then.
+        self._passing = Counter(chain.from_iterable(parcel.passing.values()))
         self._used_up: list[int] = []
         self._current = [-1, 0]
         self._slice = SliceRunner(
@@ -166,7 +169,7 @@ class Runner:
                 back.extend(_taken(self._slice.todo))
 
         self._slice.run(
-            parcel.entries,
+            parcel.entries(),
             self._values,
             pause,
             observed=parcel.is_observed,
@@ -211,6 +214,9 @@ class Runner:
         """Drop the large values that nobody needs any more, now that a node has taken them."""
         if number in self._values:  # or it has failed, and may be tried again
             for need in self._parcel.passing.get(number, ()):
+                self._passing[need] -= 1
+                if self._passing[need]:
+                    continue
                 del self._values[need]
                 if self._kept.boxes.pop(need, None) is not None:
                     self._used_up.append(need)

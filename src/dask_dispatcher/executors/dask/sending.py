@@ -21,10 +21,11 @@ from dask.utils import apply as dask_apply
 
 from ...config import size
 from ...deferred.links import home
-from ...errors import SerializationError, WorkerLostError, shown
+from ...errors import SerializationError, WorkerLostError
 from ...ops import Op
 from ...schedule import DONE
 from ..slices.carrying import ATOMS, Dumped
+from ..slices.leaving import Failed, leave_out, refuse
 from ..slices.packing import BUILT_IN
 from .parcels import Parcel
 from .running import BUDGET
@@ -34,14 +35,14 @@ from .values import Given, Held, Pickled
 if TYPE_CHECKING:
     import distributed
 
-    from ..slices.packing import Entry
+    from ..slices.packing import Packed
     from .batches import Batch
     from .connection import Connection
     from .job import Job
     from .members import Member
     from .scattering import Scatterer
 
-__all__ = ["Sender", "Sent", "passing_in"]
+__all__ = ["Sender", "Sent"]
 
 _PATIENCE = 2.0  # times what a group is expected to take, until it gives back what has not begun
 
@@ -71,7 +72,7 @@ class Sent(NamedTuple):
     future: distributed.Future[Any] | None
     numbers: list[int]
     depends: set[str]
-    failed: list[tuple[int, Exception]]
+    failed: Failed
     scattered: dict[Scattered, distributed.Future[Any]]
     awaits: Scattered | None
 
@@ -135,11 +136,11 @@ class Sender:
             self._add_input(job, need, inputs)
         for literal in dict.fromkeys(packed.large):
             self._add_literal(job, literal, inputs)
-        entries, more = _without(job, packed.entries, inputs.missing)
-        functions, entries, unpicklable = self._functions(job, packed.functions, entries, inputs)
-        failed = [*failed, *more, *unpicklable]
-        numbers = [entry[0] for entry in entries]
-        if not entries:
+        failed += leave_out(packed, job.state.plan, inputs.missing)
+        functions, refused = self._functions(job, packed)
+        failed += refused
+        numbers = packed.numbers
+        if not numbers:
             if inputs.awaits is not None:
                 job.reserved.add(name)
             return Sent(name, None, [], set(), failed, {}, inputs.awaits)
@@ -148,14 +149,14 @@ class Sender:
         parcel = Parcel(
             name,
             self._connection.client.id,
-            entries,
+            packed.columns,
             functions,
             inputs.atoms,
             inputs.pickled,
             inputs.dumped,
             inputs.parts,
             job.timeouts(numbers),
-            passing_in(job, numbers) if len(numbers) > 1 and job.has_large else {},
+            job.passing(numbers),
             batch.is_async,
             job.state.events is not None,
             job.keeps,
@@ -257,38 +258,16 @@ class Sender:
             inputs.scattered[value] = future
             inputs.add_part(number, future)
 
-    def _functions(
-        self, job: Job, targets: set[int], entries: list[Entry], inputs: _Inputs
-    ) -> tuple[dict[int, bytes], list[Entry], list[tuple[int, Exception]]]:
+    def _functions(self, job: Job, packed: Packed) -> tuple[dict[int, bytes], Failed]:
+        """Return the pickled functions; leave out the nodes of those that cannot travel."""
         functions: dict[int, bytes] = {}
         refused: dict[int, SerializationError] = {}
-        for target in targets:
-            if target < len(BUILT_IN):
-                continue
+        for target in packed.functions.difference(range(len(BUILT_IN))):
             try:
                 functions[target] = job.function(target)
             except SerializationError as error:
                 refused[target] = error
-        if not refused:
-            return functions, entries, []
-        failed = [
-            (entry[0], _named(job, entry[0], refused[entry[1]]))
-            for entry in entries
-            if entry[1] in refused
-        ]
-        gone: dict[int, Exception | None] = dict.fromkeys(number for number, _ in failed)
-        kept, _ = _without(job, [e for e in entries if e[1] not in refused], gone)
-        return functions, kept, failed
-
-
-def passing_in(job: Job, numbers: list[int]) -> dict[int, list[int]]:
-    """Return, by node, the values of a group that go to this one of its nodes, and to nobody else."""
-    inside, needs, only_user = set(numbers), job.state.plan.needs, job.trees.only_user
-    passing = {
-        number: [need for need in needs[number] if need in inside and only_user(need) == number]
-        for number in numbers
-    }
-    return {number: found for number, found in passing.items() if found}
+        return functions, refuse(packed, job.state.plan, refused)
 
 
 def _title(job: Job, numbers: list[int]) -> str:
@@ -298,36 +277,6 @@ def _title(job: Job, numbers: list[int]) -> str:
     name = node.func_name if isinstance(node, Op) else type(node).__name__
     text = "".join(c if c.isascii() and c.isalnum() else "_" for c in name[:40])
     return (text or "node") + ("_etc" if len(numbers) > 1 else "")
-
-
-def _without(
-    job: Job, entries: list[Entry], missing: dict[int, Exception | None]
-) -> tuple[list[Entry], list[tuple[int, Exception]]]:
-    """Leave out the nodes that take something that is missing, and what follows on them."""
-    if not missing:
-        return entries, []
-    needs = job.state.plan.needs
-    kept, failed, gone = [], [], set(missing)
-    for entry in entries:
-        number, _, args, where, _ = entry
-        taken = (*needs[number], *(args[place] for place in where if place >= 0))
-        absent = [need for need in taken if need in gone]
-        if not absent:
-            kept.append(entry)
-            continue
-        gone.add(number)
-        error = next((e for n in absent if (e := missing.get(n)) is not None), None)
-        if error is not None:
-            failed.append((number, error))
-    return kept, failed
-
-
-def _named(job: Job, number: int, cause: SerializationError) -> Exception:
-    node = job.state.plan.nodes[number]
-    text = f"{shown(node.label)} cannot travel to a worker: {cause}"
-    error = SerializationError(text, node=node, label=node.label)
-    error.__cause__ = cause.__cause__
-    return error
 
 
 def _however_large(data: bytes) -> contextlib.AbstractContextManager[Any]:

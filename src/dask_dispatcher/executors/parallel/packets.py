@@ -6,22 +6,21 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ...errors import SerializationError, shown
+from ...errors import SerializationError
 from ...schedule import DONE
 from ..slices.carrying import ATOMS, SMALL
+from ..slices.leaving import Failed, leave_out, refuse
 from .places import Place, in_file, in_memory
 from .values import Copy, Given, Held, Pickled
 
 if TYPE_CHECKING:
     from ..slices.carrying import Dumped
-    from ..slices.packing import Entry, Packed
+    from ..slices.packing import Packed
     from .job import Job
     from .memory import Identity
     from .process import WorkerProcess
 
 __all__ = ["Packet", "Packets"]
-
-Failed = list[tuple[int, Exception]]
 
 _STAND_INS = (Pickled, Held, Given)  # for values that do not travel as they are
 
@@ -119,11 +118,9 @@ class Packets:
                 places.append((literal, (job.serial, literal), self._literal(job, literal)))
             except OSError as error:
                 missing[literal] = error
-        if missing:
-            packed.entries, more = self._without(job, packed.entries, missing)
-            # Only those that go with entries: a packet without any is never sent.
-            packed.functions = {entry[1] for entry in packed.entries}
-            failed = [*failed, *more]
+        # First, as the worker is told only of functions that come with entries: a packet without any
+        # is never sent.
+        failed = [*failed, *leave_out(packed, job.state.plan, missing)]
         functions, more = self._functions(job, worker, packed)
         given = functions, (known, atoms), pickled, places
         return Packet(packed, given, holds), [*failed, *more]
@@ -166,50 +163,15 @@ class Packets:
                 os.unlink(place[1])
         job.places.clear()
 
-    def _without(
-        self, job: Job, entries: list[Entry], missing: dict[int, Exception | None]
-    ) -> tuple[list[Entry], Failed]:
-        """Leave out the nodes that take something that is missing, and what follows on them."""
-        needs = job.state.plan.needs
-        kept, failed, gone = [], [], set(missing)
-        for entry in entries:
-            number = entry[0]
-            literals = [
-                arg for place, arg in enumerate(entry[2]) if place in entry[3] and arg in gone
-            ]
-            absent = [need for need in needs[number] if need in gone] + literals
-            if not absent:
-                kept.append(entry)
-                continue
-            gone.add(number)
-            error = next((e for n in absent if (e := missing.get(n)) is not None), None)
-            if error is not None:
-                failed.append((number, error))
-        return kept, failed
-
     def _functions(
         self, job: Job, worker: WorkerProcess, packed: Packed
     ) -> tuple[list[tuple[int, bytes]], Failed]:
         """Return the functions to send along; leave out the nodes of those that cannot travel."""
-        functions, failed = [], {}
+        functions: list[tuple[int, bytes]] = []
+        refused: dict[int, SerializationError] = {}
         for target in packed.functions:
             try:
                 functions += job.functions_for(worker, {target})
             except SerializationError as error:
-                failed[target] = error
-        if not failed:
-            return functions, []
-        lost = [
-            (entry[0], self._named(job, *entry[:2], failed))
-            for entry in packed.entries
-            if entry[1] in failed
-        ]
-        packed.entries = [entry for entry in packed.entries if entry[1] not in failed]
-        return functions, lost
-
-    def _named(self, job: Job, number: int, target: int, failed: dict[int, Any]) -> Exception:
-        node = job.state.plan.nodes[number]
-        text = f"{shown(node.label)} cannot travel to a worker: {failed[target]}"
-        error = SerializationError(text, node=node, label=node.label)
-        error.__cause__ = failed[target].__cause__
-        return error
+                refused[target] = error
+        return functions, refuse(packed, job.state.plan, refused)

@@ -86,6 +86,7 @@ class Packed:
     @entries.setter
     def entries(self, entries: list[Entry]) -> None:
         self._entries, self._columns = entries, None
+        self.functions = set(map(_get_target, entries))
 
     @property
     def columns(self) -> Columns:
@@ -198,7 +199,8 @@ class Packer:
         self, numbers: Sequence[int], packed: Packed, failed: list[tuple[int, Exception]]
     ) -> None:
         """Pack nodes of all kinds, one by one."""
-        nodes, needs, add = self._nodes, self._needs, packed.entries.append
+        entries: list[Entry] = []
+        nodes, needs, add = self._nodes, self._needs, entries.append
         last, target = None, -1
         width, places = 0, _NO_PLACES
         for number in numbers:
@@ -221,7 +223,7 @@ class Packer:
                 add(self._entry(number, packed))
             except Exception as error:
                 failed.append((number, error))
-        packed.functions = set(map(_get_target, packed.entries))
+        packed.entries = entries
 
     def _first_places(self, count: int) -> tuple[int, ...]:
         if count < len(_FIRST_PLACES):
