@@ -56,7 +56,10 @@ _MAKE: Mapping[str, Callable[[list[Any]], Any]] = {
 _CONTAINERS = {List: "list", Tuple: "tuple", Set: "set", Dict: "dict"}
 _GIVEN = (type, types.FunctionType, types.BuiltinFunctionType)
 _ATOMS = frozenset({int, float, bool, str, type(None)})
-_PLAIN = {list: "list", dict: "dict"}  # taken apart if nothing that contains others is in them
+_PLAIN: Mapping[type, str] = {
+    list: "list",
+    dict: "dict",
+}  # taken apart if nothing that contains others is in them
 _SHORT = 8  # items of a container, beyond which to take it apart costs more than to pickle it
 
 
@@ -138,15 +141,13 @@ class Parted:
             return self._fused(part, scope) if is_fused(part) else self._call(part, scope)
         if isinstance(part, TaskRef):
             return self._reference(part.key, scope)
-        if not isinstance(part, GraphNode):
-            return self._value(part)
         if kind is Alias:
             return self._reference(part.target, scope)
         if kind is Literal:
             return self._value(part.value)
         if kind in _CONTAINERS:
             return (_CONTAINERS[kind], *[self.part(item, scope) for item in part.args])
-        return self._whole(part, scope)
+        return self._whole(part, scope) if isinstance(part, GraphNode) else self._value(part)
 
     def step(self, part: Any, scope: Mapping[Key, int]) -> int:
         """Make a part a step of its own, if it is more than a leaf; return how it is referred to."""

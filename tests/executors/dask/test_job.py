@@ -6,11 +6,11 @@ import pytest
 
 from dask_dispatcher import CollectNode, op
 from dask_dispatcher.executors.dask.job import Job
-from dask_dispatcher.executors.dask.sending import passing_in
 from dask_dispatcher.executors.engine import Engine
 from dask_dispatcher.executors.policy import Policy
 from dask_dispatcher.executors.slices.costs import Costs
 from dask_dispatcher.executors.slices.packing import BUILT_IN
+from dask_dispatcher.executors.slices.passing import passing_in
 from dask_dispatcher.executors.state import RunState
 from dask_dispatcher.plan import compile_plan
 
@@ -217,7 +217,7 @@ def test_what_gives_values_that_stay_is_taken_by_their_bytes(runs, is_used):
     job.fill(2)
     batch = job.next_light()
     assert len(batch.numbers) == (200 if is_used else 10)
-    passing = passing_in(job, batch.numbers)
+    passing = passing_in(job.schedule, job.state.plan, batch.numbers)
     assert passing == ({n: [job.state.plan.needs[n][0]] for n in passing})
     assert len(passing) == (100 if is_used else 0)
 
@@ -241,7 +241,7 @@ def test_what_goes_to_two_nodes_or_was_asked_for_is_not_used_up(runs):
     runs.know(min, 1e-6)
     job.fill(1)
     numbers = list(range(5))
-    found = passing_in(job, numbers)
+    found = passing_in(job.schedule, job.state.plan, numbers)
     assert [job.state.plan.nodes[n] for needs in found.values() for n in needs] == [passed]
 
 

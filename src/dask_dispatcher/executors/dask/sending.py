@@ -26,6 +26,7 @@ from ...ops import Op
 from ...schedule import DONE
 from ..slices.carrying import ATOMS, Dumped
 from ..slices.packing import BUILT_IN
+from ..slices.passing import passing_in
 from .parcels import Parcel
 from .running import BUDGET
 from .scattering import Scattered
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from .members import Member
     from .scattering import Scatterer
 
-__all__ = ["Sender", "Sent", "passing_in"]
+__all__ = ["Sender", "Sent"]
 
 _PATIENCE = 2.0  # times what a group is expected to take, until it gives back what has not begun
 
@@ -155,7 +156,7 @@ class Sender:
             inputs.dumped,
             inputs.parts,
             job.timeouts(numbers),
-            passing_in(job, numbers) if len(numbers) > 1 and job.has_large else {},
+            _passing_in(job, numbers),
             batch.is_async,
             job.state.events is not None,
             job.keeps,
@@ -281,14 +282,10 @@ class Sender:
         return functions, kept, failed
 
 
-def passing_in(job: Job, numbers: list[int]) -> dict[int, list[int]]:
-    """Return, by node, the values of a group that go to this one of its nodes, and to nobody else."""
-    inside, needs, only_user = set(numbers), job.state.plan.needs, job.trees.only_user
-    passing = {
-        number: [need for need in needs[number] if need in inside and only_user(need) == number]
-        for number in numbers
-    }
-    return {number: found for number, found in passing.items() if found}
+def _passing_in(job: Job, numbers: list[int]) -> dict[int, list[int]]:
+    if len(numbers) == 1 or not job.has_large:
+        return {}
+    return passing_in(job.schedule, job.state.plan, numbers)
 
 
 def _title(job: Job, numbers: list[int]) -> str:

@@ -21,6 +21,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from ...schedule import DONE, READY, RUNNING, WAITING
+from ..slices.passing import only_user
 
 if TYPE_CHECKING:
     from ...plan import Plan
@@ -44,8 +45,8 @@ class Trees:
     """
 
     def __init__(self, plan: Plan, schedule: Schedule, estimates: Estimates) -> None:
+        self._plan = plan
         self._needs = plan.needs
-        self._dependents = plan.dependents
         self._schedule = schedule
         self._estimates = estimates
 
@@ -71,8 +72,7 @@ class Trees:
 
     def only_user(self, number: int) -> int | None:
         """Return the node to which all of a value goes; None if it goes elsewhere too."""
-        users = self._dependents[number]
-        return users[0] if len(users) == 1 and self._schedule.uses[number] == 1 else None
+        return only_user(self._schedule, self._plan, number)
 
     def _may_go(self, number: int, queued: Container[int]) -> bool:
         """Return whether a node can be sent now, and with others."""
