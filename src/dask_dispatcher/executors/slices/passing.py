@@ -58,9 +58,10 @@ class Passing:
 
     def __init__(self, taken: Mapping[int, Sequence[int]]) -> None:
         self._taken = taken
-        self._numbers = {number for numbers in taken.values() for number in numbers}
+        # Not of nodes that use up others: these are said to be gone, so it must be said what took them.
+        self._numbers = {n for numbers in taken.values() for n in numbers} - taken.keys()
         self._held: dict[int, Any] = {}
-        self._room = _ROOM
+        self._room = _ROOM  # roughly, as two threads count
 
     def hold(self, number: int, value: Any) -> Any:
         """Hold a value if it passes; return it as others are to see it, or NOTHING."""
