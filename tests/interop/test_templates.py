@@ -5,6 +5,7 @@ import weakref
 from operator import add, mul, neg
 
 import cloudpickle
+import dask
 import dask.array
 import pytest
 from dask.task_spec import Alias, GraphNode, List, Task, TaskRef
@@ -113,3 +114,24 @@ def test_arrays_on_processes():
     with ParallelExecutor(2) as executor:
         found = (x + x.T)[1:, ::2].sum(axis=0).compute(scheduler=executor.get)
     assert found.tolist() == (x + x.T)[1:, ::2].sum(axis=0).compute(scheduler="sync").tolist()
+
+
+def test_what_is_inside_fused_tasks_is_taken_apart_once_and_filled_anew():
+    first, second, third = chain()
+    whole = GraphNode.fuse(third, first, second)
+    inside, output, outer, *_ = whole.args
+    others = Task("d", whole.func, inside, output, outer, *map(TaskRef, "pq"))
+    graph = {key: Task(key, int, n) for n, key in enumerate("xypq", 2)} | {"c": whole, "d": others}
+    insides = {}
+    found = [parted(graph[key], insides) for key in "cd"]
+    assert len(insides) == 1
+    assert found[0].steps == found[1].steps
+    with ParallelExecutor(1) as executor:
+        assert executor.get(graph, ["c", "d"]) == dask.get(graph, ["c", "d"])
+
+
+def test_short_lists_and_mappings_of_plain_values_are_part_of_the_pattern():
+    task = Task("t", dict, [], a={"dtype": int, "out": None}, b=[1, [2]])
+    found = parted(task)
+    assert [leaf for leaf in found.leaves if isinstance(leaf, (list, dict))] == [[1, [2]]]
+    assert value_of(task) == {"a": {"dtype": int, "out": None}, "b": [1, [2]]}

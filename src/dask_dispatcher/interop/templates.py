@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from dask._task_spec import Dict, Set, Tuple
@@ -38,6 +39,10 @@ __all__ = ["Template", "TemplateTranslation", "parted"]
 Pattern = Any
 """A part of a pattern: an int or a tuple."""
 
+_Inside = tuple[int, list[Pattern], list[Any], dict[int, Any]]
+"""What the tasks inside a fused one add to a `Parted`: how their value is referred to, and the steps,
+leaves and objects."""
+
 _Compiled = Callable[[tuple[Any, ...], list[Any]], Any]
 """A part as a function of the leaves and of the values of the steps so far."""
 
@@ -51,7 +56,11 @@ _MAKE: Mapping[str, Callable[[list[Any]], Any]] = {
 _CONTAINERS = {List: "list", Tuple: "tuple", Set: "set", Dict: "dict"}
 _GIVEN = (type, types.FunctionType, types.BuiltinFunctionType)
 _ATOMS = frozenset({int, float, bool, str, type(None)})
-_SHORT = 8  # items of a tuple, beyond which to take it apart costs more than to pickle it
+_PLAIN: Mapping[type, str] = {
+    list: "list",
+    dict: "dict",
+}  # taken apart if nothing that contains others is in them
+_SHORT = 8  # items of a container, beyond which to take it apart costs more than to pickle it
 
 
 class Template(Kindred):
@@ -96,6 +105,15 @@ class Template(Kindred):
 class Parted:
     """A task as its pattern and its leaves.
 
+    Dask lets the fused tasks of a layer share the tasks inside, which take nothing but each other's
+    results and what the fused one is given. So these are taken apart once for all that come to them
+    with as many steps and leaves, which are then counted in the same way.
+
+    Parameters
+    ----------
+    insides : dict
+        What has been found inside fused tasks of one graph.
+
     Attributes
     ----------
     steps : list of Pattern
@@ -105,27 +123,30 @@ class Parted:
         The functions and classes of the pattern by id.
     """
 
-    __slots__ = ("_places", "leaves", "objects", "steps")
+    __slots__ = ("_insides", "_places", "leaves", "objects", "steps")
 
-    def __init__(self) -> None:
+    def __init__(self, insides: dict[Any, _Inside]) -> None:
         self.steps: list[Pattern] = []
         self.leaves: list[Any] = []
         self.objects: dict[int, Any] = {}
         self._places: dict[Key, int] = {}  # of results among the leaves
+        self._insides = insides
 
     def part(self, part: Any, scope: Mapping[Key, int]) -> Pattern:
         """Return the pattern of a part of a task; `scope` has the keys of tasks that are steps."""
         kind = type(part)
+        if kind in _ATOMS:  # most are
+            return self._leaf(part)
+        if kind is Task:
+            return self._fused(part, scope) if is_fused(part) else self._call(part, scope)
         if isinstance(part, TaskRef):
             return self._reference(part.key, scope)
         if kind is Alias:
             return self._reference(part.target, scope)
         if kind is Literal:
             return self._value(part.value)
-        if kind is Task:
-            return self._fused(part, scope) if is_fused(part) else self._call(part, scope)
         if kind in _CONTAINERS:
-            return (_CONTAINERS[kind], *(self.part(item, scope) for item in part.args))
+            return (_CONTAINERS[kind], *[self.part(item, scope) for item in part.args])
         return self._whole(part, scope) if isinstance(part, GraphNode) else self._value(part)
 
     def step(self, part: Any, scope: Mapping[Key, int]) -> int:
@@ -156,22 +177,50 @@ class Parted:
         if kind in _ATOMS:
             return self._leaf(value)
         if kind is tuple and len(value) <= _SHORT:
-            return ("tuple", *map(self._value, value))
+            return ("tuple", *[self._value(item) for item in value])
         if kind is slice:
             return ("slice", *map(self._value, (value.start, value.stop, value.step)))
-        return ("object", self._given(value)) if isinstance(value, _GIVEN) else self._leaf(value)
+        if isinstance(value, _GIVEN):
+            return ("object", self._given(value))
+        if kind in _PLAIN and len(value) <= _SHORT:
+            items = [*chain.from_iterable(value.items())] if kind is dict else value
+            if all(map(_is_single, items)):
+                return (_PLAIN[kind], *[self._value(item) for item in items])
+        return self._leaf(value)
 
     def _call(self, task: Task, scope: Mapping[Key, int]) -> Pattern:
-        parts = tuple(self.part(part, scope) for part in (*task.args, *task.kwargs.values()))
-        return "call", self._given(task.func), parts, tuple(task.kwargs)
+        part, kwargs = self.part, task.kwargs
+        parts = [part(item, scope) for item in task.args]
+        if kwargs:
+            parts += [part(item, scope) for item in kwargs.values()]
+        return "call", self._given(task.func), tuple(parts), tuple(kwargs)
 
     def _fused(self, task: Task, scope: Mapping[Key, int]) -> int:
         """Make the tasks that Dask has fused steps, each after those it needs."""
         inside, output, outer, *results = task.args
-        own = {key: self.step(part, scope) for key, part in zip(outer, results, strict=True)}
-        for key, inner in in_order(inside, output):
-            own[key] = self.step(inner, own)
-        return own[output]
+        given = [self.step(part, scope) for part in results]
+        mark = id(inside), output, outer, *given, len(self.steps), len(self.leaves)
+        found = self._insides.get(mark)
+        if found is None:
+            found = self._insides[mark] = self._inside(
+                inside, output, dict(zip(outer, given, strict=True))
+            )
+        value, steps, leaves, objects = found
+        self.steps += steps
+        self.leaves += leaves
+        self.objects.update(objects)
+        return value
+
+    def _inside(
+        self, tasks: Mapping[Key, GraphNode], output: Key, scope: dict[Key, int]
+    ) -> _Inside:
+        """Take the tasks inside a fused one apart, without adding to what is here."""
+        others = Parted(self._insides)
+        others.steps, others.leaves = self.steps[:], self.leaves[:]  # so that counting goes on
+        for key, inner in in_order(tasks, output):
+            scope[key] = others.step(inner, scope)
+        steps, leaves = others.steps[len(self.steps) :], others.leaves[len(self.leaves) :]
+        return scope[output], steps, leaves, others.objects
 
     def _whole(self, task: GraphNode, scope: Mapping[Key, int]) -> Pattern:
         """Return the call of a task of a kind that is not known here, with the results it needs."""
@@ -180,13 +229,18 @@ class Parted:
         return "call", self._given(_evaluate), tuple(parts), ()
 
 
-def parted(task: GraphNode) -> Parted:
-    """Take a task apart."""
-    found = Parted()
+def parted(task: GraphNode, insides: dict[Any, _Inside] | None = None) -> Parted:
+    """Take a task apart; `insides` is what has been found inside others of its graph."""
+    found = Parted({} if insides is None else insides)
     value = found.step(task, {})
     if value < 0 or value < len(found.steps) - 1:  # but a name for a leaf, or for an earlier step
         found.steps.append(value)
     return found
+
+
+def _is_single(value: Any) -> bool:
+    """Return whether a value has a place in a pattern, and contains no others."""
+    return type(value) in _ATOMS or isinstance(value, _GIVEN)
 
 
 _evaluate = Evaluate("task")
@@ -264,15 +318,16 @@ class TemplateTranslation(Translation):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._templates: dict[Any, Template] = {}
+        self._insides: dict[Any, _Inside] = {}  # by identity, among others: the graph outlives it
 
     def _call(self, key: Key, task: Any) -> Op[Any]:
         if is_coroutine(task):
             return super()._call(key, task)
-        found = parted(task)
+        found = parted(task, self._insides)
         kind, steps = key_split(key), tuple(found.steps)
         template = self._templates.get((kind, steps))
         if template is None:
             template = self._templates[kind, steps] = Template(kind, steps, found.objects)
         nodes = self._nodes
-        leaves = (nodes[leaf.key] if type(leaf) is TaskRef else leaf for leaf in found.leaves)
+        leaves = [nodes[leaf.key] if type(leaf) is TaskRef else leaf for leaf in found.leaves]
         return self._op(key, template, tuple(leaves), {})

@@ -33,7 +33,7 @@ class Found:
         The slice's.
     values, places, failures : dict
         By node: values, where large ones are, exceptions.
-    skipped, back : list of int
+    skipped, used_up, back : list of int
     counts : list of int
         How many calls in a row had the same function.
     """
@@ -44,15 +44,17 @@ class Found:
         self.places: dict[int, Any] = {}
         self.failures: dict[int, BaseException] = {}
         self.skipped: list[int] = []
+        self.used_up: list[int] = []
         self.back: list[int] = []
         self.counts: list[int] = []
         for _, _, _, report, *back in messages:
-            numbers, atoms, pickled, large, failed, skipped, costs, _ = report
+            numbers, atoms, pickled, large, failed, skipped, costs, _, used_up = report
             self.values.update(zip(numbers, atoms, strict=True))
             self.values.update((number, load(data)) for number, data in pickled)
             self.places.update(large)
             self.failures.update((number, load_failure(data).cause) for number, data in failed)
             self.skipped += skipped
+            self.used_up += used_up
             self.back += back[0] if back else ()
             self.counts += [count for _, count, _ in costs]
 
@@ -138,12 +140,14 @@ class Controller:
         patience: float = 1000.0,
         observed: bool = False,
         numbers: Any = None,
+        passing: Any = None,
     ) -> tuple[int, Local]:
         """Send nodes as a slice; return its serial, and the nodes' numbers."""
         local, given = self.packed(*nodes, numbers=numbers, pickled=pickled, places=places)
         self._serial += 1
         columns = to_columns(given.pop())
-        self.send("slice", run, self._serial, columns, tuple(given), patience, observed, True)
+        what = run, self._serial, columns, tuple(given), patience, observed, True
+        self.send("slice", *what, None, passing or {})
         return self._serial, local
 
     def give_coroutines(self, *nodes: Any, run: int = 5) -> Local:

@@ -61,7 +61,7 @@ class Running:
         loop.close()
 
 
-KINDS = ("numbers", "atoms", "pickled", "large", "failed", "skipped", "costs", "times")
+KINDS = ("numbers", "atoms", "pickled", "large", "failed", "skipped", "costs", "times", "used_up")
 
 
 @pytest.fixture

@@ -441,3 +441,20 @@ def test_libraries_in_workers_share_the_cores(monkeypatch):
     for workers, threads in [(1, count_cores()), (1_000, 1)]:
         with ParallelExecutor(workers) as executor:
             assert executor.compute(limits()) == [str(threads), "7"]
+
+
+def test_an_array_that_its_only_user_failed_on_is_there_for_another_attempt(tmp_path):
+    @op(retries=1)
+    def add_up(array, number):
+        marker = tmp_path / str(number)
+        if not marker.exists():
+            marker.touch()
+            raise ValueError("the first attempt")
+        return float(array.sum())
+
+    def sums(start):
+        return [add_up(op(np.ones)(1_000), number) for number in range(start, start + 50)]
+
+    with ParallelExecutor(1) as executor:
+        for start in (0, 50):  # of arrays that pass within a slice it knows in the second run
+            assert executor.compute(sums(start)) == [1_000.0] * 50

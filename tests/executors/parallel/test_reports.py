@@ -12,7 +12,7 @@ from dask_dispatcher.executors.policy import Failure
 from dask_dispatcher.executors.shares import Shares
 from dask_dispatcher.executors.slices.carrying import dump
 from dask_dispatcher.executors.slices.failures import dump_failure
-from dask_dispatcher.schedule import DONE, FAILED, READY, RUNNING
+from dask_dispatcher.schedule import DONE, FAILED, READY, RELEASED, RUNNING
 from tests.executors.parallel.runs import Somebody, make_job
 
 PLACE = ("memory", (1, 2, b"nonce"), [(0, 1_000)])
@@ -32,7 +32,7 @@ class Reporting:
         self.part = Slice(self.job, 1, numbers, [], 0.0)
         self.worker.slices[1] = self.part
 
-    def say(self, *, atoms=None, pickled=(), large=(), failed=(), skipped=(), back=()):
+    def say(self, *, atoms=None, pickled=(), large=(), failed=(), skipped=(), back=(), used_up=()):
         atoms = atoms or {}
         said = [
             list(atoms),
@@ -40,9 +40,12 @@ class Reporting:
             *map(list, (pickled, large, failed, skipped)),
             [],
             [],
+            list(used_up),
         ]
         with self.state.owner.lock:
-            report(self.holdings, self.attempts, self.worker, self.job, self.part, said, back)
+            return report(
+                self.holdings, self.attempts, self.worker, self.job, self.part, said, back
+            )
 
     def die(self):
         with self.state.owner.lock:
@@ -73,6 +76,22 @@ def test_values_of_all_kinds(three):
     assert three.states == [DONE] * 3
     assert not three.part.pending
     assert three.job.held
+
+
+def test_what_was_used_up_is_done_and_not_needed():
+    made = op(int)(1)
+    reporting = Reporting(op(str)(made))
+    made, taken = reporting.part.numbers
+    assert reporting.say(atoms={taken: "1"}, used_up=[made]) == []
+    assert (reporting.schedule.state[made], reporting.schedule.state[taken]) == (RELEASED, DONE)
+
+
+def test_what_was_used_up_is_needed_again_if_what_took_it_is_not_done():
+    made = op(int)(1)
+    reporting = Reporting(op(str)(made))
+    made, taken = reporting.part.numbers
+    reporting.schedule.lose([taken])  # before its value came
+    assert reporting.say(atoms={taken: "1"}, used_up=[made]) == [made]
 
 
 def test_failures_and_what_is_tried_again():

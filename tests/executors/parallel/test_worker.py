@@ -50,6 +50,50 @@ def test_what_is_not_known_to_be_quick_is_reported_before_the_next_begins(contro
     assert controller.ended().values == {1: None}
 
 
+def two_arrays():
+    """Return calls that make arrays of which one is held while it passes; for both there is no room."""
+    return op(np.ones)(300_000), op(np.ones)(300_000)
+
+
+def test_large_values_that_pass_within_a_slice_go_once_they_were_taken(controller):
+    one, two = two_arrays()
+    controller.give(one, two, op(np.dot)(one, two), passing={2: [0, 1]})
+    found = controller.ended()
+    assert (found.used_up, found.places) == ([0, 1], {})
+    assert found.values == {2: 300_000}
+
+
+def test_large_values_stay_if_what_was_to_take_them_fails(controller):
+    one, two = two_arrays()
+    controller.give(one, two, op(np.linalg.solve)(one, two), passing={2: [0, 1]})
+    found = controller.ended()
+    assert (found.used_up, found.places.keys(), found.failures.keys()) == ([], {0, 1}, {2})
+
+
+def test_a_large_value_stays_if_it_was_told_of_before_it_was_taken(controller):
+    one, two = two_arrays()
+    controller.give(one, two, op(np.dot)(one, two), passing={2: [0, 1]}, patience=0.0)
+    found = controller.ended()
+    assert (found.used_up, found.places.keys()) == ([0], {1})
+
+
+def test_a_large_value_is_told_of_when_what_was_to_take_it_is_given_back(controller, gate):
+    made, held = op(np.ones)(1_000), op(gate.passing)()
+    serial, _ = controller.give(made, held, op(np.sum)(made), passing={2: [0]})
+    gate.wait()
+    controller.send("nudge", serial)
+    found = controller.report()
+    assert (found.back, found.places.keys()) == ([2], {0})
+    gate.open()
+    assert controller.ended().values.keys() == {1}
+
+
+def test_an_array_that_passes_cannot_be_written_to(controller):
+    made = op(np.ones)(1_000)
+    controller.give(made, op(np.ndarray.fill)(made, 2.0), passing={1: [0]})
+    assert isinstance(controller.ended().failures[1], ValueError)
+
+
 def test_functions_are_sent_once_a_run(controller):
     node = op(abs)(-1)
     assert controller.compute(node) == [1]

@@ -26,9 +26,11 @@ def ran(local, **options):
     return report(runner.outbox)
 
 
+NAMES = ["numbers", "atoms", "pickled", "large", "failed", "skipped", "costs", "times", "used_up"]
+
+
 def report(outbox):
-    names = ("numbers", "atoms", "pickled", "large", "failed", "skipped", "costs", "times")
-    return dict(zip(names, outbox.take(), strict=True))
+    return dict(zip(NAMES, outbox.take(), strict=True))
 
 
 class Finalized:
@@ -364,10 +366,17 @@ def test_an_outbox_forgets_what_was_taken():
     assert report(outbox)["atoms"] == []
     outbox.numbers.append(4)
     assert report(outbox)["atoms"] == ["value"]
-    assert report(outbox) == {
-        key: []
-        for key in ("numbers", "atoms", "pickled", "large", "failed", "skipped", "costs", "times")
-    }
+    assert report(outbox) == {key: [] for key in NAMES}
+
+
+def test_a_large_value_that_was_used_up_is_said_to_be_gone_unless_it_was_told_of():
+    outbox = Outbox()
+    outbox.large += [(1, "here"), (2, "there")]
+    assert outbox.use_up(1)
+    found = report(outbox)
+    assert (found["large"], found["used_up"]) == ([(2, "there")], [1])
+    assert not outbox.use_up(2)
+    assert report(outbox)["used_up"] == []
 
 
 def test_failing_by_hand():

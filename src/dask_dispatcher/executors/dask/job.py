@@ -23,9 +23,9 @@ from ...pickling import dumps
 from ...schedule import RUNNING
 from ..company import Company
 from ..slices.packing import BUILT_IN, Packer
+from ..slices.passing import passing_in, users_inside
 from .batches import Batch
 from .estimates import CHEAPEST, USUAL, Estimates
-from .passing import passing_in, users_inside
 from .placing import is_bound
 from .running import ENOUGH
 from .taking import PROBE, Taker

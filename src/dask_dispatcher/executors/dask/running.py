@@ -86,7 +86,6 @@ class Runner:
         self._kept_bytes = 0
         # How often each value is still to be used that goes then.
         self._passing = Counter(chain.from_iterable(parcel.passing.values()))
-        self._used_up: list[int] = []
         self._current = [-1, 0]
         self._slice = SliceRunner(
             functions_of(parcel.functions), self._keep, self._worker.address, self._current
@@ -219,7 +218,7 @@ class Runner:
                     continue
                 del self._values[need]
                 if self._kept.boxes.pop(need, None) is not None:
-                    self._used_up.append(need)
+                    self._slice.outbox.used_up.append(need)
 
     # What is told
 
@@ -247,9 +246,7 @@ class Runner:
     def _say(self, back: list[int], *, is_final: bool, waits: bool = False) -> None:
         self._has_told = True
         self._has_said_late = self._is_over_budget
-        used_up, self._used_up = self._used_up, []
-        # What was used up is in this report or an earlier one, as it was kept before.
-        report: bytes | None = pickle.dumps((*self._slice.outbox.take(), used_up), protocol=5)
+        report: bytes | None = pickle.dumps(self._slice.outbox.take(), protocol=5)
         if report is not None and len(report) > _LONGEST_REPORT:
             self._kept.reports.append(report)
             report = None

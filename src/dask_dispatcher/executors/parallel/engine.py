@@ -356,7 +356,8 @@ class ParallelEngine(Engine):
             for number, place in said[3]:
                 self._holdings.drop((run, number), worker, place)
             return
-        report(self._holdings, self._attempts, worker, job, part, said, back)
+        missed = report(self._holdings, self._attempts, worker, job, part, said, back)
+        self._recompute({job.state: missed} if missed else {}, worker.name, "it had been used up")
         self._recompute(unreadable(job, said[5]), None, "its value could not be read")
 
     # Feeding
@@ -433,7 +434,8 @@ class ParallelEngine(Engine):
         what = job.serial, serial, packet.packed.columns, packet.given
         before = chosen.before.serial if chosen.before is not None else 0
         behind = before if chosen.trail is not None else None
-        worker.send("slice", *what, chosen.patience, observed, stamps, behind)
+        passing = job.passing(numbers) if chosen.patience else {}
+        worker.send("slice", *what, chosen.patience, observed, stamps, behind, passing)
         if job.has_timeouts:
             self._overseer.watch(worker, part)
 

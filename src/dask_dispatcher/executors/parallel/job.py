@@ -10,6 +10,7 @@ from ...ops import Op
 from ...pickling import dumps
 from ..company import Company
 from ..slices.packing import BUILT_IN, Packer
+from ..slices.passing import passing_in
 from .slices import is_late
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Job:
         self._timeouts = {n: o.timeout for n, o in special.items() if o.timeout is not None}
         self._ranked: dict[Any, float] = {}
         self._bulky = {callee for callee in self._callees if self._is_bulky(callee)}
+        self._has_large = any(sizes.mean(callee) is not None for callee in self._callees)
         self.limit = _PROBE
         self.lead = _PROBE
         """How many ready nodes are likely to make a slice, where they are not alike."""
@@ -156,6 +158,18 @@ class Job:
 
     def _is_bulky(self, callee: Any) -> bool:
         return (self._sizes.mean(callee) or 0.0) >= _BULKY
+
+    def passing(self, numbers: Sequence[int]) -> dict[int, list[int]]:
+        """Return, by node, the large values of a slice that need not outlive it.
+
+        None where a node may time out: it could be given up at the very moment at which it has
+        taken such a value, and be tried again. None for observers, who are told of the end of a
+        node when its value is.
+        """
+        has_large = self.held or self._has_large
+        if len(numbers) == 1 or not has_large or self.has_timeouts or self.state.events is not None:
+            return {}
+        return passing_in(self.state.plan, self.schedule, numbers)
 
     # What is special about nodes
 

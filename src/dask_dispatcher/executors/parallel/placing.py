@@ -73,7 +73,7 @@ class _Pick:
         Takes the resources of a node; returns False if it has to wait for them.
     better : callable
         Returns the worker where a node had better run, if that is another one.
-    share : int
+    ample : int
         How many nodes may be `_AMPLE` seconds of work, as enough is left for the other workers;
         with more, `_TARGET` is enough.
     """
@@ -84,7 +84,7 @@ class _Pick:
         worker: WorkerProcess,
         begin: Callable[[Job, int], bool],
         better: Callable[[int], WorkerProcess | None],
-        share: int,
+        ample: int,
     ) -> None:
         self.numbers: list[int] = []
         self.coroutines: list[int] = []
@@ -97,7 +97,7 @@ class _Pick:
         self._worker = worker
         self._begin = begin
         self._better = better
-        self._share = share
+        self._count_ample = ample
         self._elsewhere: set[int] = set()
         self.is_full = False
         self._is_risky = False  # it may take down what runs beside it
@@ -126,7 +126,7 @@ class _Pick:
             self.is_known = self.is_known and cost is not None
             cost = _UNKNOWN if cost is None else cost
             self.seconds += cost
-            target = _AMPLE if len(self.numbers) < self._share else _TARGET
+            target = _AMPLE if len(self.numbers) < self._count_ample else _TARGET
             # Another one like it would be farther from the target than this is.
             self.is_full = alone or self.seconds + cost / 2 >= target
             self._is_risky = number in job.suspects
@@ -216,8 +216,7 @@ class Placing:
             worker,
             begin,
             lambda number: self._better_place(job, number, worker, workers),
-            # Half of what is left for each, so that all end at about the same time.
-            job.schedule.count_ready() // (2 * len(workers)) if is_ample else 0,
+            fair // 2 if is_ample else 0,  # half of it, so that all end at about the same time
         )
         self._fill(pick, job, worker, fair)
         patience = (_AMPLE if is_ample else _TARGET) if pick.is_known else 0.0

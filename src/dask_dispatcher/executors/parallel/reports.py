@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...schedule import READY
+from ...schedule import DONE, READY
 from ..batches import Finished
 from ..slices.failures import load_failure
 from .values import Held, Pickled
@@ -31,8 +31,8 @@ def report(
     part: Slice | None,
     said: Sequence[Any],
     back: Sequence[int],
-) -> None:
-    """Pass on what became of some nodes.
+) -> list[int]:
+    """Pass on what became of some nodes; return those whose values are used up, and needed again.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def report(
     back : sequence of int
         Nodes that it gives back, not having begun them.
     """
-    numbers, atoms, pickled, large, failed, skipped, costs, times = said
+    numbers, atoms, pickled, large, failed, skipped, costs, times, used_up = said
     state, values = job.state, job.state.values
     if worker.timed_out is not None and worker.timed_out[0] == job.serial:
         _drop_late(holdings, worker, said)
@@ -63,6 +63,7 @@ def report(
         job.held, job.is_even = True, False
     if state.events is not None and times:
         state.events.append(Finished.of(times, worker.name))
+    numbers += used_up
     ended = [*numbers, *(number for number, _ in failed), *skipped, *back]
     if part is not None:
         part.note(ended)
@@ -75,6 +76,8 @@ def report(
         attempts.fail(job, number, load_failure(data))
     attempts.take_back(job, [*back, *skipped])
     job.note_costs(costs)
+    # Who took it was lost meanwhile with what it had come to, or another user was.
+    return [number for number in used_up if job.schedule.state[number] == DONE]
 
 
 def _drop_late(holdings: Holdings, worker: WorkerProcess, said: Sequence[Any]) -> None:

@@ -160,11 +160,13 @@ class Store:
             if not self.is_full or not self._let_go(key, stored):
                 break
 
-    def free(self, keys: list[Key]) -> None:
-        """Let values go."""
+    def free(self, keys: list[Key]) -> int:
+        """Let values go; return how many bytes of memory they took."""
         with self._lock:
+            before = self._size
             for key in keys:
                 self._drop(key)
+            return before - self._size
 
     def forget_literals(self, run: int) -> None:
         """Let the literals of a run that is over go."""

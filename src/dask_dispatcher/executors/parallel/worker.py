@@ -31,12 +31,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...deferred.links import set_process_link
 from ..slices.columns import from_columns
 from ..slices.packing import Entry
+from ..slices.passing import Passing
 from ..slices.running import Kept, Lazy, Outbox, SliceRunner, Values
 from .asking import WorkerLink
 from .cell import ENDED, NODE, SLICE, STOPPED, open_cell
@@ -53,6 +54,8 @@ _UNTOLD = 4_000_000  # bytes of values that a slice keeps before it says so: onl
 _MEMORY_SHARE = 0.6  # of the machine's, that all workers together may fill with values
 
 _PR_SET_PDEATHSIG = 1
+
+_NOTHING: Mapping[int, Sequence[int]] = {}
 
 
 class Worker:
@@ -88,7 +91,7 @@ class Worker:
         # thread's.
         self._last: tuple[int, Values | None] = (-1, None)
         self._reported = 0.0
-        self._untold = 0  # bytes that the slice has kept since then; the main thread's
+        self._untold = 0  # bytes that the slice has kept since then, roughly
         self._reporting = threading.Lock()  # what is taken from an outbox first is sent first
         self._is_copy = False  # a fork of a worker, made by a node
         self._coroutines: CoroutineRunner | None = None
@@ -213,6 +216,7 @@ class Worker:
             runner = self._runner if serial == self._serial else None
             if runner is not None:
                 rest = _taken(runner.todo)
+                runner.put_rest()  # others may need it soon
             numbers = [entry[0] for entry in rest or ()]
             if runner is None:
                 self._send("back", serial, numbers)
@@ -248,6 +252,7 @@ class Worker:
         observed: bool,
         stamps: bool,
         behind: int | None = None,
+        passing: Mapping[int, Sequence[int]] = _NOTHING,
     ) -> None:
         cell = self._cell
         if cell[STOPPED] == run:
@@ -258,7 +263,8 @@ class Worker:
         last, before = self._last
         if behind == last:
             values.before = before
-        runner = SliceRunner(functions.table, self._keeper(run), self._name, cell)
+        held = Passing(passing)
+        runner = SliceRunner(functions.table, self._keeper(run), self._name, cell, held)
         with self._lock:
             if self._waiting.pop(serial, None) is None:  # withdrawn
                 return
@@ -273,12 +279,15 @@ class Worker:
                 os._exit(0)
             if cell[STOPPED] == run:
                 self._answer(serial)
+            if passing and (kept := runner.use_up(cell[NODE], values)):
+                self._untold -= self._store.free([(run, number) for number in kept])
             if now - self._reported > patience and runner.todo:  # else the end is said next
                 self._reported, self._untold = now, 0
                 self._report("report", run, serial, runner.outbox, ())
                 self._store.make_room()
 
         runner.run(entries, values, pause, observed=observed, stamps=stamps)
+        runner.put_rest()
         values.before = None
         self._last = serial, values if behind is not None else None
         cell[ENDED] = serial

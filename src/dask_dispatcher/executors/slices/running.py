@@ -19,6 +19,8 @@ from .carrying import ATOMS, SMALL, dump_result, load
 from .failures import dump_failure
 from .metering import Meter
 from .packing import Entry
+from .passing import Passing
+from .values import NOTHING
 
 __all__ = ["Kept", "Lazy", "MissingInputError", "Outbox", "Report", "SliceRunner", "Values"]
 
@@ -137,6 +139,9 @@ class Outbox:
     times : list of (int, float, float, int)
         Node, when it began and ended, in seconds since the epoch, and how many bytes were brought
         for it; if somebody observes.
+    used_up : list of int
+        Nodes whose large values are gone again, as the only ones that took them have succeeded,
+        which is said here too or was said before.
     """
 
     def __init__(self) -> None:
@@ -148,17 +153,29 @@ class Outbox:
         self.skipped: list[int] = []
         self.costs: list[tuple[int, int, float]] = []
         self.times: list[tuple[int, float, float, int]] = []
+        self.used_up: list[int] = []
         self._lock = threading.Lock()  # of those who take; whoever appends needs none
+
+    def use_up(self, number: int) -> bool:
+        """Say of a node that its value is gone again, not where it is; return False if that was said."""
+        with self._lock:
+            for place in range(len(self.large) - 1, -1, -1):
+                if self.large[place][0] == number:
+                    del self.large[place]
+                    self.used_up.append(number)
+                    return True
+            return False
 
     def take(self) -> Report:
         """Return all there is, and forget it."""
         with self._lock:
+            used_up = _emptied(self.used_up)  # first, as who used it up has been appended before
             # A value is appended before its number.
             count = len(self.numbers)
             numbers, atoms = self.numbers[:count], self.atoms[:count]
             del self.numbers[:count], self.atoms[:count]
             rest = (self.pickled, self.large, self.failed, self.skipped, self.costs, self.times)
-            return (numbers, atoms, *(_emptied(items) for items in rest))
+            return (numbers, atoms, *(_emptied(items) for items in rest), used_up)
 
 
 def _emptied(items: list[Any]) -> list[Any]:
@@ -183,6 +200,8 @@ class SliceRunner:
     current : mutable sequence of int
         Where to note, in the first place, which node is being run; if `stamps`, in the second when
         it began, in nanoseconds of the monotonic clock.
+    passing : Passing, optional
+        What passes within the slice.
     """
 
     def __init__(
@@ -191,10 +210,12 @@ class SliceRunner:
         keep: Callable[[int, bytes, list[memoryview], Any], tuple[Any, Any]],
         worker: str,
         current: MutableSequence[int] | memoryview,
+        passing: Passing | None = None,
     ) -> None:
         self.functions = functions
         self.todo: list[Entry] = []
         self.outbox = Outbox()
+        self.passing = passing or Passing({})
         self._keep = keep
         self._worker = worker
         self._current = current
@@ -227,6 +248,7 @@ class SliceRunner:
         self.todo = todo = entries
         current, functions, outbox = self._current, self.functions, self.outbox
         numbers, atoms, clock = outbox.numbers, outbox.atoms, time.perf_counter
+        hold = self.passing.hold
         last, count, since = -1, 0, clock()
         now, started = since, 0.0
         while todo:
@@ -262,6 +284,8 @@ class SliceRunner:
                     values[number] = value
                     atoms.append(value)
                     numbers.append(number)
+                elif (view := hold(number, value)) is not NOTHING:
+                    values[number] = view
                 else:
                     self.put(number, value, values)
             count += 1
@@ -285,6 +309,31 @@ class SliceRunner:
             return
         if values is not None:
             values[number] = value
+
+    def use_up(self, number: int, values: Values) -> list[int]:
+        """Drop the values of which a node, which has ended, was the last user; return those kept.
+
+        If it has failed it may be tried again, and they stay.
+        """
+        kept = []
+        for need in self.passing.taken_by(number):
+            if number not in values:
+                if (held := self.passing.pop(need)) is not NOTHING:
+                    self.put(need, held, values)
+            elif self.passing.is_last_use(need):
+                if self.passing.pop(need) is not NOTHING:
+                    self.outbox.used_up.append(need)
+                elif self.outbox.use_up(need):
+                    kept.append(need)
+                else:  # others know where it is
+                    continue
+                del values[need]
+        return kept
+
+    def put_rest(self) -> None:
+        """Note the values that are held, as what was to take them has failed or does not run here."""
+        for number, value in self.passing.rest():
+            self.put(number, value)
 
     def fail(self, number: int, error: BaseException) -> None:
         """Note that a node has failed."""

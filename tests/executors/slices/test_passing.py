@@ -1,7 +1,10 @@
-"""`passing_in`: which values need not outlive the group in which they are made."""
+"""Values that need not outlive the slice in which they are made, and arrays held meanwhile."""
+
+import numpy as np
 
 from dask_dispatcher import CollectNode, Op
-from dask_dispatcher.executors.dask.passing import passing_in, users_inside
+from dask_dispatcher.executors.slices.passing import Passing, passing_in, users_inside
+from dask_dispatcher.executors.slices.values import NOTHING
 from dask_dispatcher.plan import compile_plan
 from dask_dispatcher.schedule import Schedule
 
@@ -60,3 +63,19 @@ def test_whoever_has_taken_it_before_does_not_count():
     run.schedule.begin([number])
     run.schedule.finish([number])
     assert run.passing(made, user) == {user: {made}}
+
+
+def test_what_uses_up_another_is_not_held():
+    passing = Passing({1: [0], 2: [1]})
+    first, second = np.ones(1_000), np.ones(1_000)
+    assert np.shares_memory(passing.hold(0, first), first)
+    assert passing.hold(1, second) is NOTHING
+    assert passing.pop(0) is first
+    assert passing.pop(0) is NOTHING
+
+
+def test_the_last_of_several_uses_up_a_value():
+    passing = Passing({1: [0], 2: [0]})
+    assert passing.hold(0, np.ones(1_000)) is NOTHING
+    assert not passing.is_last_use(0)
+    assert passing.is_last_use(0)
