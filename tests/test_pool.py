@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import gc
 import threading
+import traceback
 import weakref
 
 import dask
@@ -48,6 +49,15 @@ def test_submit(pool):
 
 def test_submit_with_keyword_arguments(pool):
     assert pool.submit(int, "ff", base=16).result(timeout=10) == 255
+
+
+def test_an_exception_has_the_line_that_raised_it(pool):
+    def fail():
+        raise LookupError("on purpose")
+
+    error = pool.submit(fail).exception(timeout=10)
+    assert type(error) is LookupError
+    assert "in fail\n" in "".join(traceback.format_exception(error))
 
 
 def test_many_at_once(pool):

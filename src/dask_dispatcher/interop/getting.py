@@ -7,11 +7,9 @@ their values back, and wants the user's own exception if a task fails.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import dask.config
-import tblib
 from dask._task_spec import convert_legacy_graph
 from dask.base import get_annotations
 from dask.callbacks import local_callbacks
@@ -159,21 +157,11 @@ def _users_error(failure: DependencyError) -> BaseException:
     cause = failure.__cause__
     if cause is None:
         return failure
-    where, remote = (f" on {failure.worker}", failure.traceback) if failure.worker else ("", "")
-    frames = _frames(remote)
     if hasattr(cause, "add_note"):  # Python 3.11
-        text = "" if frames is not None or not remote else f"\n{remote}"
+        where = f" on {failure.worker}" if failure.worker else ""
+        text = f"\n{failure.traceback}" if where and cause.__traceback__ is None else ""
         cause.add_note(f"in task {failure.label}{where}{text}")
-    return cause if frames is None else cause.with_traceback(frames)
-
-
-def _frames(text: str) -> TracebackType | None:
-    """Return a traceback of the frames that a text tells of, as Dask does with what ran elsewhere."""
-    try:
-        found: TracebackType | None = tblib.Traceback.from_string(text, strict=False).as_traceback()
-    except tblib.TracebackParseError:  # there are none in it
-        return None
-    return found
+    return cause
 
 
 def _shaped(keys: Any, values: Mapping[Key, Any]) -> Any:

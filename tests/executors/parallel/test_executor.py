@@ -27,6 +27,7 @@ from dask_dispatcher import (
 )
 from dask_dispatcher.executors.parallel import crew, process
 from dask_dispatcher.executors.parallel.cores import count_cores
+from dask_dispatcher.executors.parallel.engine import ParallelEngine
 from tests.support import eventually
 from tests.support.gates import Gate
 from tests.support.moved import run_and_note_moved
@@ -100,6 +101,27 @@ def test_close_ends_them_in_the_midst_of_a_call(gate):
     executor.close()
     with pytest.raises(ExecutorError):
         executor.compute(op(pid)())
+
+
+def test_runs_that_wait_for_a_worker_are_not_looked_at_for_each_that_comes(gate, monkeypatch):
+    looks = []
+    give = ParallelEngine._give
+
+    def counted(engine, job):
+        looks.append(job)
+        return give(engine, job)
+
+    monkeypatch.setattr(ParallelEngine, "_give", counted)
+    with ParallelExecutor(1) as executor:
+        runs = [executor.start([op(gate.passing)()])]
+        gate.wait()
+        runs += [executor.start([op(pid)()]) for _ in range(100)]
+        done = threading.Event()
+        executor._engine.post(done.set)
+        assert done.wait(WAIT)
+        assert len(looks) < 100  # one for each run of those that had come was 5,000
+        gate.open()
+        assert all(run.results(WAIT)[0].is_ok() for run in runs)
 
 
 def test_two_executors_have_processes_of_their_own(executor):

@@ -2,6 +2,7 @@
 
 import builtins
 import threading
+import traceback
 
 import pytest
 
@@ -189,8 +190,68 @@ def test_causes_that_lead_in_a_circle():
     assert str(carried(one).cause) == "one"
 
 
-def test_the_frames_of_the_worker_do_not_come_along():
-    # They would keep alive, or try to pickle, whatever the call's variables held.
+def _outer(*, hidden=False):
+    try:
+        _inner()
+    except KeyError as error:
+        raise ValueError("outer") from (None if hidden else error)
+
+
+def _inner():
+    raise KeyError("inner")
+
+
+def _in_the_context():
+    try:
+        _inner()
+    finally:
+        raise ValueError("outer")
+
+
+def test_causes_and_their_lines_come_along():
+    for fail, relation in ((_outer, "direct cause"), (_in_the_context, "During handling")):
+        with pytest.raises(ValueError, match="outer") as raised:
+            fail()
+        failure = Failure.of(raised.value, "process 1")
+        text = "".join(traceback.format_exception(load_failure(dump_failure(failure)).cause))
+        assert relation in text
+        assert "in _inner\n    raise KeyError" in text
+        assert text.index("KeyError: 'inner'") < text.index("ValueError: outer")
+
+
+def test_what_from_none_hides_stays_hidden():
+    with pytest.raises(ValueError, match="outer") as raised:
+        _outer(hidden=True)
+    found = load_failure(dump_failure(Failure.of(raised.value))).cause
+    assert "KeyError" not in "".join(traceback.format_exception(found))
+
+
+def test_a_cause_that_cannot_be_pickled_is_told_by_type_and_text():
+    error = ValueError("outer")
+    error.__cause__ = ValueError("inner", threading.Lock())
+    cause = carried(error).cause.__cause__
+    assert type(cause) is RemoteError
+    assert "inner" in str(cause)
+
+
+def test_an_endless_recursion_is_cut():
+    def descend(n):
+        return descend(n + 1)
+
+    with pytest.raises(RecursionError) as raised:
+        descend(0)
+    found = load_failure(dump_failure(Failure.of(raised.value))).cause
+    assert len(list(traceback.walk_tb(found.__traceback__))) == 100
+
+
+def test_the_lines_come_along_and_nothing_that_the_frames_held():
+    # Frames would keep alive, or try to pickle, whatever the call's variables held.
     failure = failure_of(ValueError("no"))
-    assert failure.cause.__traceback__ is not None
-    assert load_failure(dump_failure(failure)).cause.__traceback__ is None
+    lines = [(frame.f_code.co_name, line) for frame, line in walked(failure)]
+    found = load_failure(dump_failure(failure))
+    assert [(frame.f_code.co_name, line) for frame, line in walked(found)] == lines
+    assert not any(frame.f_locals for frame, _ in walked(found))
+
+
+def walked(failure):
+    return list(traceback.walk_tb(failure.cause.__traceback__))

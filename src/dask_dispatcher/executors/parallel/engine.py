@@ -276,10 +276,9 @@ class ParallelEngine(Engine):
             serial = self._serial_of.setdefault(state, next(self._serial))
             job = Job(state, serial, self._costs, self._sizes)
             self._job_of[state] = self._by_serial[serial] = job
+            self._jobs.append(job)
         for worker in self._workers:
             worker.permit(job.serial)
-        if job not in self._jobs:
-            self._jobs.append(job)
 
     def _retire(self) -> None:
         for job in [job for job in self._jobs if job.schedule.is_over]:
@@ -369,7 +368,7 @@ class ParallelEngine(Engine):
         self._holdings.flush()
         self._relay.flush()
         self._retire()
-        while self._jobs:
+        while self._jobs and self._placing.has_room(self._workers):
             if not any(self._give(job) for job in tuple(self._jobs)):
                 break
             self._jobs.rotate(-1)

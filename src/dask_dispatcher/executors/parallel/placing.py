@@ -156,6 +156,10 @@ class Placing:
         """Return how many seconds of work a worker may have that is given more."""
         return _LONG if job.is_known and job.schedule.count_ready() >= len(workers) else _SHORT
 
+    def has_room(self, workers: Sequence[WorkerProcess]) -> bool:
+        """Return whether any worker may be given something, whichever run it is of."""
+        return self.worker_with_room(workers, _LONG) is not None
+
     def worker_with_room(
         self, workers: Sequence[WorkerProcess], limit: float = _SHORT
     ) -> WorkerProcess | None:
