@@ -1,5 +1,6 @@
 """Nodes inside arguments: found at any depth, filled in, and all else left as it was."""
 
+import dataclasses
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -21,6 +22,22 @@ class Typed(NamedTuple):
     right: object = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    low: object
+    high: object = dataclasses.field(default=0, kw_only=True)
+
+
+@dataclasses.dataclass
+class Derived:
+    low: object
+    width: dataclasses.InitVar[int]
+    high: object = dataclasses.field(init=False)
+
+    def __post_init__(self, width):
+        self.high = width
+
+
 def filled(value):
     """Return what the call sees for an argument."""
     return fill(enclose(value), VALUES.__getitem__)
@@ -40,6 +57,8 @@ CASES = [
     (Point(A, [B]), Point(1, [2]), [A, B]),
     (Typed(A), Typed(1), [A]),
     (slice(A, None, B), slice(1, None, 2), [A, B]),
+    (Bounds(A, high=[B]), Bounds(1, high=[2]), [A, B]),
+    ([Bounds(Bounds(A)), A], [Bounds(Bounds(1)), 1], [A]),
     (OrderedDict([("b", A), ("a", B)]), OrderedDict([("b", 1), ("a", 2)]), [A, B]),
     (defaultdict(list, k=[A]), defaultdict(list, k=[1]), [A]),
     ([[[[A]]], (B, [C])], [[[[1]]], (2, [3])], [A, B, C]),
@@ -113,6 +132,8 @@ def test_the_first_found_comes_first():
         (x for x in ()),
         object(),
         range(3),
+        Bounds([1]),
+        Bounds,
     ],
 )
 def test_what_holds_no_node_is_passed_as_it_is(value):
@@ -121,7 +142,15 @@ def test_what_holds_no_node_is_passed_as_it_is(value):
 
 
 @pytest.mark.parametrize(
-    "value", [deque([1]), Counter("ab"), SimpleNamespace(a=1), type("MyList", (list,), {})([1])]
+    "value",
+    [
+        deque([A]),
+        Counter("ab"),
+        SimpleNamespace(a=A),
+        type("MyList", (list,), {})([A]),
+        type("MyBounds", (Bounds,), {})(A),
+        Derived(A, 2),
+    ],
 )
 def test_other_classes_are_plain_values(value):
     assert enclose(value) is value
@@ -138,6 +167,7 @@ def test_other_classes_are_plain_values(value):
         (lambda x: [[x], [A]], lambda seen: seen[0][0]),
         (lambda x: slice(x, A), lambda seen: seen.start),
         (lambda x: Point(x, A), lambda seen: seen.x),
+        (lambda x: Bounds(x, high=A), lambda seen: seen.low),
         (lambda x: defaultdict(list, k=x, n=A), lambda seen: seen["k"]),
     ],
 )

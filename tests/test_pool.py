@@ -171,6 +171,15 @@ def test_shutdown_waits_and_takes_no_more(one, gate):
     assert future.done()
 
 
+def test_a_pool_on_a_closed_executor_takes_no_more():
+    with AsyncExecutor() as executor:
+        pool = executor.as_pool()
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.submit(int)
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.map(int, "1")
+
+
 def test_shutdown_waits_for_a_map(one):
     seen = []
     results = one.map(seen.append, range(50))

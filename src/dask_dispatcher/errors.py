@@ -27,6 +27,7 @@ __all__ = [
     "DeferredLostError",
     "DependencyError",
     "DispatcherError",
+    "ExecutorClosedError",
     "ExecutorError",
     "NestedRunError",
     "NoWorkersError",
@@ -173,6 +174,10 @@ class WorkerLostError(ExecutorError, concurrent.futures.BrokenExecutor):
 
 class SerializationError(ExecutorError, TypeError):
     """Something cannot travel to a worker or back; the message names what."""
+
+
+class ExecutorClosedError(ExecutorError, RuntimeError):
+    """The executor has been closed, or belongs to the process that this one is a fork of."""
 
 
 class NestedRunError(ExecutorError, RuntimeError):

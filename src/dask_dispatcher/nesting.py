@@ -1,15 +1,19 @@
 """Nodes inside arguments: found once when a node is built, filled in when it runs.
 
 An argument may be a node, a plain value, or a container with nodes somewhere inside. `enclose`
-looks for them, without recursion, through lists, tuples, dicts (keys too), sets and slices; a
-container that holds a node becomes a `Nested`, a private copy of its shape, so that changing the
-original later changes nothing. Containers without nodes, and all other objects, stay what they are
-and are never compared, hashed or copied.
+looks for them, without recursion, through lists, tuples, dicts (keys too), sets, slices and the
+fields of dataclasses; a container that holds a node becomes a `Nested`, a private copy of its shape,
+so that changing the original later changes nothing. A dataclass is made anew by its class, as
+``dataclasses.replace`` does it, and is plain where that takes more or less than its fields.
+Containers without nodes, and all other objects, stay what they are and are never compared, hashed
+or copied.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import inspect
 from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +106,10 @@ class Nested:
 
     def __dask_tokenize__(self) -> list[Any]:
         return [
-            (type(pattern), [i.key if type(i) in PLACEHOLDERS else i for i in items])
+            (
+                pattern if isinstance(pattern, type) else type(pattern),
+                [i.key if type(i) in PLACEHOLDERS else i for i in items],
+            )
             for pattern, items in self.steps
         ]
 
@@ -223,10 +230,33 @@ class _Search:
 
 
 def _is_container(cls: type) -> bool:
-    return cls in _CONTAINERS or (issubclass(cls, tuple) and hasattr(cls, "_make"))
+    return (
+        cls in _CONTAINERS
+        or (issubclass(cls, tuple) and hasattr(cls, "_make"))
+        or bool(_field_names(cls))
+    )
+
+
+def _find_field_names(cls: type) -> tuple[str, ...]:
+    """Return the names of a dataclass's fields if its class is called with just these, else none."""
+    if "__dataclass_fields__" not in vars(cls):
+        return ()
+    names = tuple(field.name for field in dataclasses.fields(cls))
+    try:
+        parameters = inspect.signature(cls).parameters
+    except (TypeError, ValueError):
+        return ()
+    return names if parameters.keys() == set(names) else ()
+
+
+_field_names: Callable[[type], tuple[str, ...]] = functools.lru_cache(maxsize=1000)(
+    _find_field_names
+)
 
 
 def _items(container: Any) -> Iterable[Any]:
+    if names := _field_names(type(container)):
+        return _field_values(container, names)
     if isinstance(container, dict):
         return [part for pair in container.items() for part in pair]
     if isinstance(container, slice):
@@ -234,11 +264,19 @@ def _items(container: Any) -> Iterable[Any]:
     return container  # type: ignore[no-any-return]  # a list, tuple or set
 
 
+def _field_values(container: Any, names: Iterable[str]) -> list[Any]:
+    """Return what is in the fields of a dataclass; nothing if one of them cannot be read."""
+    try:
+        return [getattr(container, name) for name in names]
+    except Exception:
+        return []
+
+
 def _pattern(container: Any) -> Any:
     """Return an empty stand-in of the same class, so that a plan does not keep the original."""
     if isinstance(container, defaultdict):
         return defaultdict(container.default_factory)
-    if isinstance(container, (slice, tuple)):
+    if isinstance(container, (slice, tuple)) or _field_names(type(container)):
         return type(container)
     return container if isinstance(container, type) else type(container)()
 
@@ -247,6 +285,8 @@ def _rebuild(pattern: Any, values: list[Any]) -> Any:
     if pattern is slice:
         return slice(*values)
     if isinstance(pattern, type):
+        if names := _field_names(pattern):
+            return pattern(**dict(zip(names, values, strict=True)))
         make = getattr(pattern, "_make", pattern)
         return make(values)
     if isinstance(pattern, dict):

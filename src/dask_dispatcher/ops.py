@@ -43,8 +43,8 @@ class Op(DispatchNode[R]):
     func : callable
         Also what `op` returns, whose options then hold.
     *args, **kwargs
-        Its arguments. Nodes among them, also inside lists, tuples, dicts and sets, are replaced by
-        their values when the call runs; all else is passed as it is.
+        Its arguments. Nodes among them, also inside lists, tuples, dicts, sets and dataclasses, are
+        replaced by their values when the call runs; all else is passed as it is.
 
     Raises
     ------

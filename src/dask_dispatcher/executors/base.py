@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
-from ..errors import DispatcherError, ExecutorError, RunCancelledError, one
+from ..errors import DispatcherError, ExecutorClosedError, RunCancelledError, one
 from ..futures import NodeFuture
 from ..graph import DispatchGraph
 from ..nodes import DispatchNode
@@ -156,7 +156,7 @@ class Executor:
         ------
         DependencyError
             With `raise_errors`: the first failure; its ``results`` holds the results so far.
-        ExecutorError
+        ExecutorClosedError
             With `raise_errors`: what befell the run. Always: if the executor is closed.
         CycleError, TypeError, ValueError
             Before anything runs: if the graph has a cycle, something is no node, or a declared
@@ -339,9 +339,9 @@ class Executor:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ExecutorError(f"this {type(self).__name__} is closed; make a new one")
+            raise ExecutorClosedError(f"this {type(self).__name__} is closed; make a new one")
         if os.getpid() != self._pid:
-            raise ExecutorError(
+            raise ExecutorClosedError(
                 f"this {type(self).__name__} was made in process {self._pid}, before a fork; make "
                 "a new one in this process"
             )
