@@ -223,10 +223,18 @@ def test_a_literal_array_is_read_only_too_and_the_users_own_stays_as_it_is(execu
     assert array.flags.writeable
 
 
-def test_a_node_goes_where_its_bytes_are(executor):
-    made = [op(lambda: (np.zeros(1_000_000), os.getpid()))() for _ in range(4)]
-    used = [op(lambda pair: (pair[1], os.getpid()))(node) for node in made]
-    for maker, user in executor.compute(used):
+def test_a_node_goes_where_its_bytes_are(executor, gate):
+    def held(_):
+        passing()
+        return np.zeros(1_000_000), os.getpid()
+
+    passing = gate.passing
+    used = [op(lambda pair: (pair[1], os.getpid()))(op(held)(number)) for number in range(2)]
+    run = executor.start(used)
+    gate.wait(2)  # one on each worker, so that neither is busy when it has made its own
+    gate.open()
+    for result in run.results(WAIT):
+        maker, user = result.unwrap().fetch()
         assert maker == user
 
 
