@@ -85,6 +85,7 @@ class ParallelEngine(Engine):
         self._shares = Shares(resources)
         self._costs, self._sizes = Costs(), Costs()
         self._jobs: deque[Job] = deque()
+        self._over: list[Job] = []  # as looking at all runs each time would cost their square
         self._job_of: dict[RunState, Job] = {}  # of runs under way: a job keeps its run alive
         self._serial_of: weakref.WeakKeyDictionary[RunState, int] = weakref.WeakKeyDictionary()
         self._by_serial: weakref.WeakValueDictionary[int, Job] = weakref.WeakValueDictionary()
@@ -277,11 +278,17 @@ class ParallelEngine(Engine):
             job = Job(state, serial, self._costs, self._sizes)
             self._job_of[state] = self._by_serial[serial] = job
             self._jobs.append(job)
+            job.tell_over(self._over)
         for worker in self._workers:
             worker.permit(job.serial)
 
     def _retire(self) -> None:
-        for job in [job for job in self._jobs if job.schedule.is_over]:
+        over = self._over.copy()
+        self._over.clear()
+        for job in over:
+            if not job.schedule.is_over:  # resumed
+                job.tell_over(self._over)
+                continue
             self._jobs.remove(job)
             del self._job_of[job.state]
             self._shares.forget(job.state)
@@ -373,7 +380,8 @@ class ParallelEngine(Engine):
                 break
             self._jobs.rotate(-1)
         if self._jobs:
-            is_observed = any(job.state.events is not None for job in self._jobs)
+            under_way = (part.job for worker in self._workers for part in worker.slices.values())
+            is_observed = any(job.state.events is not None for job in under_way)
             self._overseer.look_soon(self._look, is_urgent=self._crew.has_room or is_observed)
             self._start_more()
         self._crew.dismiss_surplus()

@@ -59,6 +59,7 @@ class Job:
         self.places: dict[int, Any] = {}
         """Where its large literals are."""
         self.company = Company(state.plan)
+        self._over: list[Job] = []
         self._costs, self._sizes = costs, sizes
         self._known: dict[WorkerProcess, set[int]] = {}  # functions that each worker has
         self._pickled: dict[int, bytes | SerializationError] = {}
@@ -155,6 +156,16 @@ class Job:
             self._sizes.add(node._callee, 1, size)
             if self._is_bulky(node._callee):
                 self._bulky.add(node._callee)
+
+    def tell_over(self, over: list[Job]) -> None:
+        """Have the run added to a list as soon as it is over."""
+        self._over = over
+        self.state.watchers.append(self._watch)
+
+    def _watch(self) -> None:
+        if self.schedule.is_over:
+            self.state.watchers.remove(self._watch)
+            self._over.append(self)
 
     def _is_bulky(self, callee: Any) -> bool:
         return (self._sizes.mean(callee) or 0.0) >= _BULKY
