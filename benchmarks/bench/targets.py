@@ -81,7 +81,10 @@ def collection_rows(comparisons: Iterable[Comparison]) -> list[Row]:
 
 def _faster_rows(what: str, comparison: Comparison, peer: str, factor: float) -> list[Row]:
     if peer == "processes" and comparison.workload.name.startswith("array"):
-        return [at_least(what, factor, 5, "x")]
+        # Half of what one thread takes is about what two processes would if nothing had to travel.
+        alone = comparison.ratio("processes", "async-1")
+        note = "" if alone is None else f" (half of async-1: {2 * alone:.3g})"
+        return [at_least(what, factor, 5, "x", note)]
     return [at_least(what, factor, 2, "x")] if comparison.workload.name in _LIGHT else []
 
 
