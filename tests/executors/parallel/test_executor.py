@@ -27,7 +27,7 @@ from dask_dispatcher import (
 )
 from dask_dispatcher.executors.parallel import crew, process
 from dask_dispatcher.executors.parallel.cores import count_cores
-from dask_dispatcher.executors.parallel.engine import ParallelEngine
+from dask_dispatcher.executors.parallel.sending import Sender
 from tests.support import eventually
 from tests.support.gates import Gate
 from tests.support.moved import run_and_note_moved
@@ -105,13 +105,13 @@ def test_close_ends_them_in_the_midst_of_a_call(gate):
 
 def test_runs_that_wait_for_a_worker_are_not_looked_at_for_each_that_comes(gate, monkeypatch):
     looks = []
-    give = ParallelEngine._give
+    give = Sender._give
 
-    def counted(engine, job):
+    def counted(sender, job):
         looks.append(job)
-        return give(engine, job)
+        return give(sender, job)
 
-    monkeypatch.setattr(ParallelEngine, "_give", counted)
+    monkeypatch.setattr(Sender, "_give", counted)
     with ParallelExecutor(1) as executor:
         runs = [executor.start([op(gate.passing)()])]
         gate.wait()

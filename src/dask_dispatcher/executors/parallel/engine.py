@@ -5,9 +5,9 @@ deaths of workers, timers, and what users post. After each of these it *feeds*: 
 nodes to workers that have room.
 
 Its parts: `Crew` knows how many workers there are; `Job` how a run's nodes are packed and how many make
-a slice; `Placing` where they run best; `Attempts` their resources and retries; `reports` what follows
-from what a worker says, and from its death; `Holdings` where large values are; `Overseer` looks after
-what takes long.
+a slice; `Placing` where they run best; `Sender` gives them out; `Attempts` knows their resources and
+retries; `reports` what follows from what a worker says, and from its death; `Holdings` where large
+values are; `Overseer` looks after what takes long.
 """
 
 from __future__ import annotations
@@ -19,18 +19,15 @@ import logging
 import os
 import shutil
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...collector import collector_paused
 from ...errors import ExecutorError, WorkerLostError, shown
 from ...travel import refuse_local_only
 from ..engine import Engine
 from ..inprocess.watch import Watch
-from ..policy import Failure
 from ..shares import Shares
 from ..slices.carrying import is_atom
 from ..slices.costs import Costs
@@ -44,11 +41,12 @@ from .job import Job
 from .memory import Witness, is_readable
 from .overseer import Overseer
 from .packets import Packets
-from .placing import Chosen, Placing
+from .placing import Placing
 from .process import WorkerProcess
 from .relaying import RELAYED, Relay
 from .reports import lose_coroutine, lose_slice, report, unreadable
-from .slices import Coroutine, Slice
+from .sending import Sender
+from .slices import Slice
 from .values import Given
 
 if TYPE_CHECKING:
@@ -102,6 +100,9 @@ class ParallelEngine(Engine):
         self._placing = Placing()
         self._attempts = Attempts(self._shares, self.later)
         self._overseer = Overseer(self._attempts, self.later)
+        self._sender = Sender(
+            self._crew, self._placing, self._attempts, self._packets, self._overseer, self._serial
+        )
 
     # What any thread may call
 
@@ -375,10 +376,7 @@ class ParallelEngine(Engine):
         self._holdings.flush()
         self._relay.flush()
         self._retire()
-        while self._jobs and self._placing.has_room(self._workers):
-            if not any(self._give(job) for job in tuple(self._jobs)):
-                break
-            self._jobs.rotate(-1)
+        self._sender.give_out(self._jobs)
         if self._jobs:
             under_way = (part.job for worker in self._workers for part in worker.slices.values())
             is_observed = any(job.state.events is not None for job in under_way)
@@ -402,76 +400,6 @@ class ParallelEngine(Engine):
             self._crew.start_another()
         except OSError as error:
             self._give_up(f"no worker process can be started: {error}")
-
-    def _give(self, job: Job) -> bool:
-        """Give a slice of one run to a worker; return whether that was possible."""
-        limit = self._placing.limit(job, self._workers)
-        first = self._placing.worker_with_room(self._workers, limit)
-        # The worker that is asked first may leave nodes to one that has their inputs.
-        return (
-            self._give_to(first, job)
-            or self._give_to(self._placing.worker_with_room(list(job.assigned)), job)
-            or self._give_to(self._placing.worker_to_go_on(self._workers, job), job)
-        )
-
-    def _give_to(self, worker: WorkerProcess | None, job: Job) -> bool:
-        if worker is None:
-            return False
-        chosen = self._placing.choose(
-            job, worker, self._workers, self._attempts.begin, may_start=self._crew.may_start
-        )
-        if chosen.coroutines:
-            self._send_coroutines(job, worker, chosen.coroutines)
-        if chosen.numbers:
-            with collector_paused():
-                self._send(job, worker, chosen)
-        return bool(chosen.numbers or chosen.coroutines)
-
-    def _send(self, job: Job, worker: WorkerProcess, chosen: Chosen) -> None:
-        packet, numbers = self._pack(job, worker, chosen.numbers)
-        if not numbers:
-            return
-        serial = next(self._serial)
-        part = Slice(job, serial, numbers, packet.holds, chosen.seconds, chosen.trail)
-        if not worker.slices:
-            worker.since = time.monotonic()
-        worker.slices[serial] = part
-        observed = job.state.events is not None
-        stamps = observed or job.has_timeouts
-        what = job.serial, serial, packet.packed.columns, packet.given
-        before = chosen.before.serial if chosen.before is not None else 0
-        behind = before if chosen.trail is not None else None
-        passing = job.passing(numbers) if chosen.patience else {}
-        worker.send("slice", *what, chosen.patience, observed, stamps, behind, passing)
-        if job.has_timeouts:
-            self._overseer.watch(worker, part)
-
-    def _pack(self, job: Job, worker: WorkerProcess, numbers: list[int]) -> tuple[Any, list[int]]:
-        packet, failed = self._packets.pack(job, worker, numbers)
-        for number, error in failed:
-            self._attempts.end(job, [number])
-            self._attempts.fail(job, number, Failure(error, "", None))
-        sent = packet.packed.numbers
-        lost = {number for number, _ in failed}
-        if len(sent) + len(lost) < len(numbers):  # they need what is lost at the moment
-            kept = lost.union(sent)
-            job.schedule.put_back([number for number in numbers if number not in kept])
-        return packet, sent
-
-    def _send_coroutines(self, job: Job, worker: WorkerProcess, numbers: list[int]) -> None:
-        packet, numbers = self._pack(job, worker, numbers)
-        if not numbers:
-            return
-        for number in numbers:
-            worker.coroutines[job.serial, number] = Coroutine(job, packet.holds, time.time())
-        nodes = job.state.plan.nodes
-        timeouts = {
-            n: (t, shown(nodes[n].label)) for n in numbers if (t := job.timeout(n)) is not None
-        }
-        observed = job.state.events is not None
-        worker.send(
-            "coroutines", job.serial, packet.packed.entries, packet.given, timeouts, observed
-        )
 
     # Values
 
