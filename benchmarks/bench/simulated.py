@@ -26,6 +26,7 @@ from dask.utils import apply as dask_apply
 from dask_dispatcher.executors.dask import marks, running
 from dask_dispatcher.executors.dask.parcels import Parcel
 from dask_dispatcher.executors.slices.carrying import SMALL
+from dask_dispatcher.executors.slices.passing import Passing
 from dask_dispatcher.executors.slices.running import Outbox
 
 
@@ -197,7 +198,7 @@ class Worker:
         """Run a group as `Runner` does: until the budget is used up, a node under way to its end."""
         start, elapsed, kept = self._world.now, 0.0, 0
         box, todo = Outbox(), deque(task.parcel.entries())
-        passing = Counter(itertools.chain.from_iterable(task.parcel.passing.values()))
+        passing = Passing(task.parcel.passing)
         used_up: list[int] = []
         while todo:
             number, target, *_ = todo.popleft()
@@ -210,9 +211,7 @@ class Worker:
                 self._report(when, task, box, used_up, back, under_way=[number])
                 used_up = []
             size = self._cluster.sizes[number]
-            for need in task.parcel.passing.get(number, ()):
-                passing[need] -= 1
-                used_up += [] if passing[need] else [need]
+            used_up += filter(passing.is_last_use, passing.taken_by(number))
             if size > SMALL:
                 kept += 0 if number in passing else size
                 box.large.append((number, size))

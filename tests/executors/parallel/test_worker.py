@@ -63,6 +63,22 @@ def test_large_values_that_pass_within_a_slice_go_once_they_were_taken(controlle
     assert found.values == {2: 300_000}
 
 
+def test_a_large_value_that_several_take_goes_after_the_last(controller):
+    made = op(np.ones)(1_000)
+    controller.give(made, op(np.sum)(made), op(np.size)(made), passing={1: [0], 2: [0]})
+    found = controller.ended()
+    assert (found.used_up, found.places) == ([0], {})
+    assert found.values == {1: 1_000, 2: 1_000}
+
+
+def test_a_large_value_stays_if_one_of_those_that_take_it_fails(controller):
+    made = op(np.ones)(1_000)
+    broken = op(np.linalg.inv)(made)
+    controller.give(made, op(np.sum)(made), broken, passing={1: [0], 2: [0]})
+    found = controller.ended()
+    assert (found.used_up, found.places.keys(), found.failures.keys()) == ([], {0}, {2})
+
+
 def test_large_values_stay_if_what_was_to_take_them_fails(controller):
     one, two = two_arrays()
     controller.give(one, two, op(np.linalg.solve)(one, two), passing={2: [0, 1]})

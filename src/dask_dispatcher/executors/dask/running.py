@@ -21,9 +21,7 @@ import queue
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from distributed import Status, get_worker, secede
@@ -34,6 +32,7 @@ from ...errors import ExecutorError, NodeTimeoutError
 from ...shared import Shared
 from ..slices.carrying import load
 from ..slices.packing import Entry
+from ..slices.passing import Passing
 from ..slices.running import Lazy, SliceRunner, Values
 from .boxes import Box, Kept
 from .coroutines import run_all
@@ -84,8 +83,7 @@ class Runner:
         self._loop: asyncio.AbstractEventLoop = self._worker.loop.asyncio_loop  # type: ignore[attr-defined]
         self._kept = Kept()
         self._kept_bytes = 0
-        # How often each value is still to be used that goes then.
-        self._passing = Counter(chain.from_iterable(parcel.passing.values()))
+        self._passing = Passing(parcel.passing)
         self._current = [-1, 0]
         self._slice = SliceRunner(
             functions_of(parcel.functions), self._keep, self._worker.address, self._current
@@ -159,7 +157,7 @@ class Runner:
 
         def pause(now: float) -> None:
             nonlocal next_look
-            if self._passing:
+            if parcel.passing:
                 self._use_up(self._current[0])
             if now < next_look and self._kept_bytes < ENOUGH:
                 return
@@ -212,10 +210,7 @@ class Runner:
     def _use_up(self, number: int) -> None:
         """Drop the large values that nobody needs any more, now that a node has taken them."""
         if number in self._values:  # or it has failed, and may be tried again
-            for need in self._parcel.passing.get(number, ()):
-                self._passing[need] -= 1
-                if self._passing[need]:
-                    continue
+            for need in filter(self._passing.is_last_use, self._passing.taken_by(number)):
                 del self._values[need]
                 if self._kept.boxes.pop(need, None) is not None:
                     self._slice.outbox.used_up.append(need)

@@ -74,6 +74,10 @@ class Passing:
         self._held[number] = value
         return view
 
+    def __contains__(self, number: int) -> bool:
+        """Return whether a value passes."""
+        return number in self._users
+
     def taken_by(self, number: int) -> Sequence[int]:
         """Return the values that pass, and that this node takes."""
         return self._taken.get(number, ())
